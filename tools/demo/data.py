@@ -25,7 +25,7 @@ class DemoData:
 
 
 def own_data(folder: Path, labels: Path) -> DemoData:
-    """Every file below ``folder`` (the label table itself aside): what is no DICOM is refused by the sender, by name."""
+    """Every file below ``folder`` but the label table; what is no DICOM is refused by the sender, by name."""
     if not folder.is_dir():
         raise ConfigurationError(f"DATA is no folder: {folder}")
     if not labels.is_file():
