@@ -60,3 +60,36 @@ def container_root(environ: Mapping[str, str] | None = None) -> Path:
 # Property files and the fields in them that conditions read.
 PROPERTY_FILE_CURATION: Final = "Curation"  # CurateDataset, output "curation", curation.json
 PROPERTY_FILE_EVALUATION: Final = "Evaluation"  # EvaluateModel, output "evaluation", evaluation.json
+
+# Files that steps leave for each other, each in the output (or channel) named before it.
+FETCH_FILE: Final = "fetch.json"  # output "fetch"
+CURATION_FILE: Final = "curation.json"  # output "curation"
+DATASET_MANIFEST_FILE: Final = "manifest.json"  # output "dataset"
+IMAGES_MANIFEST_FILE: Final = "images.manifest"  # output "dataset"; a SageMaker ManifestFile
+EVALUATION_FILE: Final = "evaluation.json"  # output "evaluation"
+
+# Processing inputs and outputs, and training channels (design.md section 6).
+OUTPUT_FETCH: Final = "fetch"
+OUTPUT_CURATION: Final = "curation"
+OUTPUT_DATASET: Final = "dataset"
+OUTPUT_EVALUATION: Final = "evaluation"
+INPUT_MODEL: Final = "model"  # holds model.tar.gz
+CHANNEL_DATASET: Final = "dataset"
+CHANNEL_IMAGES: Final = "images"
+
+# Pipeline parameters that tune a deployment; their defaults are those of config.py, set when it is deployed.
+PARAMETER_PROCESSING_INSTANCE_TYPE: Final = "ProcessingInstanceType"
+PARAMETER_TRAINING_INSTANCE_TYPE: Final = "TrainingInstanceType"
+PARAMETER_MAX_FRAMES: Final = "MaxFramesPerImageset"
+PARAMETER_OUTPUT_FORMAT: Final = "OutputFormat"
+PARAMETER_MINIMUM_ROC_AUC: Final = "MinimumRocAuc"
+
+
+def processing_input(name: str, root: Path | None = None) -> Path:
+    """Folder where a Processing step finds the input ``name``."""
+    return (root or container_root()) / "processing" / "input" / name
+
+
+def processing_output(name: str, root: Path | None = None) -> Path:
+    """Folder whose content SageMaker uploads as the output ``name`` when a Processing step ends."""
+    return (root or container_root()) / "processing" / "output" / name
