@@ -50,10 +50,7 @@ def write_report(path: Path, cloud: Cloud, story: Story) -> None:
         model_card=_model_card(story),
         limits=_limits(story),
         evidence=_evidence_rows(story),
-        failures=[
-            (item["inputFile"].rsplit("/", 1)[-1], item["exception"]["message"])
-            for item in story.evidence.import_failures
-        ],
+        failures=_failures(story.evidence),
         **_model_figures(story),
     )
     path.write_text(page)
@@ -82,10 +79,11 @@ def _cards(summary: Json) -> list[Json]:
 def _pictures(cloud: Cloud, evidence: Evidence) -> list[Picture]:
     items = {item["image_set_id"]: item for item in (evidence.dataset or {}).get("items", [])}
     predictions = {item["image_set_id"]: item for item in (evidence.evaluation or {}).get("predictions", [])}
-    found = []
-    for fetch in sorted(
-        evidence.fetches.values(), key=lambda fetch: (fetch["image_set_id"] not in items, fetch["image_set_id"])
-    ):
+    found: list[Picture] = []
+    labelled_first = sorted(
+        evidence.fetches.values(), key=lambda f: (f["image_set_id"] not in items, f["image_set_id"])
+    )
+    for fetch in labelled_first:
         if fetch["frames_fetched"] == 0 or len(found) >= MOST_PICTURES:
             continue
         uri = S3Uri.parse(fetch["image_set_uri"])
@@ -108,10 +106,8 @@ def _chips(item: Json | None, prediction: Json | None, evidence: Evidence) -> tu
     if item is None:
         return (("unlabelled", ""),)
     names = (evidence.dataset or {})["class_names"]
-    chips = [
-        (str(names[int(item["label"])]), "amber" if int(item["label"]) else ""),
-        (item["split"], _SPLIT_COLOURS[item["split"]]),
-    ]
+    label = int(item["label"])
+    chips = [(str(names[label]), "amber" if label else ""), (item["split"], _SPLIT_COLOURS[item["split"]])]
     if prediction:
         chips.append((f"p = {prediction['probability']:.2f}", "red" if prediction["probability"] >= 0.5 else ""))
     return tuple(chips)
@@ -119,11 +115,8 @@ def _chips(item: Json | None, prediction: Json | None, evidence: Evidence) -> tu
 
 def _gallery_note(evidence: Evidence) -> str:
     shown = sum(1 for fetch in evidence.fetches.values() if fetch["frames_fetched"])
-    return (
-        f"{min(shown, MOST_PICTURES)} of {len(evidence.image_sets)} image sets are shown; the others hold no pixels."
-        if (shown < len(evidence.image_sets))
-        else ""
-    )
+    hidden = len(evidence.image_sets) - min(shown, MOST_PICTURES)
+    return f"{hidden} more image sets are not shown or hold no pixels." if hidden else ""
 
 
 def _model_figures(story: Story) -> Json:
@@ -148,8 +141,8 @@ def _model_figures(story: Story) -> Json:
         ),
         "confusion": figures.confusion(matrix, [str(name) for name in names]),
         "model_note": (
-            f"{facts['patients']} patients; image sets: {facts['train']} for training, {facts['validation']} for validation, "
-            f"{facts['test']} for the test. No patient stands in two of them."
+            f"{facts['patients']} patients; image sets: {facts['train']} for training, "
+            f"{facts['validation']} for validation, {facts['test']} for the test. No patient stands in two of them."
         ),
     }
 
@@ -169,8 +162,14 @@ def _model_card(story: Story) -> list[tuple[str, Any]]:
 
 
 def _limits(story: Story) -> str:
-    test = story.summary["dataset"]["test"]
-    return f"The test holds {test} image sets, so the interval is wide; scanners, populations and protocols outside this cohort were not seen."
+    return (
+        f"The test holds {story.summary['dataset']['test']} image sets, so the interval is wide; "
+        "scanners, populations and protocols outside this cohort were not seen."
+    )
+
+
+def _failures(evidence: Evidence) -> list[tuple[str, str]]:
+    return [(item["inputFile"].rsplit("/", 1)[-1], item["exception"]["message"]) for item in evidence.import_failures]
 
 
 def _evidence_rows(story: Story) -> list[tuple[str, Any]]:
