@@ -66,8 +66,6 @@ def _demonstrate(stages: Stages, environ: Mapping[str, str]) -> list[str]:
         cloud, env = _connect()
         at = cloud.environment
         stages.say(f"AWS at {at.endpoint_url}, DICOM at {at.called_ae_title}@{at.dicom_host}:{at.dicom_port}")
-            f"AWS at {where.endpoint_url}, DICOM at {where.called_ae_title}@{where.dicom_host}:{where.dicom_port}"
-        )
     with stages.stage("labels", "putting the label table in force"):
         shell.ahiflow(
             "labels", "put", str(data.labels), "--images", str(data.images), "--train-when", "complete", environ=env
@@ -171,7 +169,7 @@ def _table(console: Console, figures: Json) -> None:
     table = Table(show_header=False, box=None, padding=(0, 2))
     rows = {
         "instances": ", ".join(f"{count} {what}" for what, count in instances.items()),
-        "image sets": f"{figures['image_sets']}, {executions['succeeded']} of {executions['started']} executions succeeded",
+        "image sets": f"{figures['image_sets']}, {executions['succeeded']}/{executions['started']} executions succeeded",
         "frames": f"{figures['frames']['verified']} of {figures['frames']['fetched']} verified by CRC32",
         "dataset": f"{figures['dataset']['patients']} patients, sha256 {str(figures['dataset']['sha256'])[:12]}",
         "ROC-AUC": _metric(metrics.get("roc_auc")),
