@@ -169,7 +169,8 @@ def _table(console: Console, figures: Json) -> None:
     table = Table(show_header=False, box=None, padding=(0, 2))
     rows = {
         "instances": ", ".join(f"{count} {what}" for what, count in instances.items()),
-        "image sets": f"{figures['image_sets']}, {executions['succeeded']}/{executions['started']} executions succeeded",
+        "image sets": f"{figures['image_sets']}",
+        "executions": f"{executions['succeeded']} of {executions['started']} succeeded",
         "frames": f"{figures['frames']['verified']} of {figures['frames']['fetched']} verified by CRC32",
         "dataset": f"{figures['dataset']['patients']} patients, sha256 {str(figures['dataset']['sha256'])[:12]}",
         "ROC-AUC": _metric(metrics.get("roc_auc")),
