@@ -31,9 +31,8 @@ class Response:
 class EmitEvent(Protocol):
     """Put one AWS service event on the default bus. Thread-safe; returns once the bus has it."""
 
-    def __call__(
-        self, *, source: str, detail_type: str, resources: Sequence[str], detail: Mapping[str, Any]
-    ) -> None: ...
+    def __call__(self, *, source: str, detail_type: str, resources: Sequence[str], detail: Mapping[str, Any]) -> None:
+        """Raise ServiceUnavailableError when the bus does not take it."""
 
 
 @dataclass(frozen=True, slots=True)
