@@ -93,3 +93,29 @@ def processing_input(name: str, root: Path | None = None) -> Path:
 def processing_output(name: str, root: Path | None = None) -> Path:
     """Folder whose content SageMaker uploads as the output ``name`` when a Processing step ends."""
     return (root or container_root()) / "processing" / "output" / name
+
+
+# Under the container root: what a spot training job keeps in S3 while it trains.
+CHECKPOINTS: Final = "checkpoints"
+
+# Hyperparameters of TrainModel, as SageMaker passes them: strings in input/config/hyperparameters.json.
+HYPERPARAMETERS: Final[Mapping[str, str]] = {
+    "epochs": "30",
+    "batch_size": "16",
+    "learning_rate": "0.001",
+    "seed": "20261121",
+}
+
+# Arguments of the step programs.
+EXECUTION_ARN_ARGUMENT: Final = "--execution-arn"  # python -m pipeline.curation
+MINIMUM_ROC_AUC_ARGUMENT: Final = "--minimum-roc-auc"  # python -m pipeline.evaluation
+
+
+def processing_input(name: str, root: Path | None = None) -> Path:
+    """Where a Processing step finds its input ``name``; with the default root, the LocalPath of the ProcessingInput."""
+    return (Path(DEFAULT_CONTAINER_ROOT) if root is None else root) / "processing" / "input" / name
+
+
+def processing_output(name: str, root: Path | None = None) -> Path:
+    """Where a Processing step leaves its output ``name``; with the default root, its LocalPath."""
+    return (Path(DEFAULT_CONTAINER_ROOT) if root is None else root) / "processing" / "output" / name
