@@ -81,21 +81,46 @@ def confusion(matrix: Sequence[Sequence[int]], class_names: Sequence[str]) -> st
 
 
 def timeline(bars: Sequence[Bar]) -> str:
-    """Every association, import job, execution and decision on one time axis in seconds."""
+    """Every association, import job, execution and decision on one time axis in seconds.
+
+    Bars of one lane that overlap in time are drawn in rows of their own, so that what ran side by side is seen.
+    """
     lanes = list(dict.fromkeys(bar.lane for bar in bars))
-    figure, axes = _axes(11.2, 0.9 + 0.42 * len(lanes))
+    rows = {lane: _rows([bar for bar in bars if bar.lane == lane]) for lane in lanes}
+    heights = {lane: max(1.0, 0.22 * len(rows[lane])) for lane in lanes}
+    figure, axes = _axes(11.2, 0.9 + 0.40 * sum(heights.values()))
     last = max(bar.end for bar in bars)
-    for bar in bars:
-        row = len(lanes) - 1 - lanes.index(bar.lane)
-        width = max(bar.end - bar.start, last * 0.0025)
-        axes.barh(row, width, left=bar.start, height=0.62, color=bar.colour, alpha=0.82, linewidth=0)
-        if bar.label:
-            axes.text(bar.start + width + last * 0.004, row, bar.label, va="center", fontsize=7.5, color=INK)
-    axes.set_yticks(range(len(lanes)), list(reversed(lanes)))
+    top = sum(heights.values())
+    ticks = []
+    for lane in lanes:
+        height = heights[lane]
+        ticks.append(top - height / 2)
+        for index, row in enumerate(rows[lane]):
+            step = height * 0.86 / len(rows[lane])
+            y = top - height * 0.07 - step * (index + 0.5)
+            for bar in row:
+                width = max(bar.end - bar.start, last * 0.0025)
+                axes.barh(y, width, left=bar.start, height=step * 0.78, color=bar.colour, alpha=0.85, linewidth=0)
+                if bar.label:
+                    axes.text(bar.start + width + last * 0.004, y, bar.label, va="center", fontsize=7.5, color=INK)
+        top -= height
+    axes.set_yticks(ticks, lanes)
     axes.grid(visible=False, axis="y")
     axes.set_xlim(0, last * 1.08)
+    axes.set_ylim(0, sum(heights.values()))
     axes.set_xlabel("seconds since the first association")
     return _svg(figure)
+
+
+def _rows(bars: Sequence[Bar]) -> list[list[Bar]]:
+    rows: list[list[Bar]] = []
+    for bar in sorted(bars, key=lambda bar: bar.start):
+        free = next((row for row in rows if row[-1].end <= bar.start), None)
+        if free is None:
+            rows.append([bar])
+        else:
+            free.append(bar)
+    return rows
 
 
 def _axes(width: float, height: float) -> tuple[Any, Any]:
