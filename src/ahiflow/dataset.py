@@ -18,8 +18,6 @@ from ahiflow.errors import DatasetError
 from ahiflow.labels import canonical_json
 
 DATASET_VERSION: Final = 1
-MANIFEST_FILE: Final = "manifest.json"
-IMAGES_MANIFEST_FILE: Final = "images.manifest"
 
 Split = Literal["train", "validation", "test"]
 
@@ -97,7 +95,7 @@ def parse_manifest(body: bytes) -> DatasetManifest:
     try:
         manifest = DatasetManifest.model_validate_json(body)
     except ValidationError as error:
-        raise DatasetError(f"{MANIFEST_FILE} breaks its schema ({error.error_count()} faults)") from error
+        raise DatasetError(f"the dataset manifest breaks its schema ({error.error_count()} faults)") from error
     check_leakage(manifest.image_sets)
     return manifest
 

@@ -105,17 +105,3 @@ HYPERPARAMETERS: Final[Mapping[str, str]] = {
     "learning_rate": "0.001",
     "seed": "20261121",
 }
-
-# Arguments of the step programs.
-EXECUTION_ARN_ARGUMENT: Final = "--execution-arn"  # python -m pipeline.curation
-MINIMUM_ROC_AUC_ARGUMENT: Final = "--minimum-roc-auc"  # python -m pipeline.evaluation
-
-
-def processing_input(name: str, root: Path | None = None) -> Path:
-    """Where a Processing step finds its input ``name``; with the default root, the LocalPath of the ProcessingInput."""
-    return (Path(DEFAULT_CONTAINER_ROOT) if root is None else root) / "processing" / "input" / name
-
-
-def processing_output(name: str, root: Path | None = None) -> Path:
-    """Where a Processing step leaves its output ``name``; with the default root, its LocalPath."""
-    return (Path(DEFAULT_CONTAINER_ROOT) if root is None else root) / "processing" / "output" / name
