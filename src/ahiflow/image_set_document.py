@@ -19,7 +19,6 @@ IMAGE_SET_DOCUMENT_VERSION: Final = 1
 IMAGE_SET_FILE: Final = "image_set.json"
 PIXELS_FILE: Final = "pixels.npy"
 VOLUME_FILE: Final = "volume.nii.gz"
-FETCH_FILE: Final = "fetch.json"
 
 AttributeValue = str | int | float | tuple[str | int | float, ...]
 Row = tuple[float, float, float, float]
@@ -117,7 +116,7 @@ class ImageSetDocument(_Frozen):
 
 
 class FetchReport(_Frozen):
-    """``fetch.json``. ``already_present``: the output was there, complete, and was checked instead of fetched again;
+    """``fetch.json`` (``pipeline_contract.FETCH_FILE``). ``already_present``: the output was there, complete, and was checked instead of fetched again;
     the frame counts are then those of the output.
     """
 
