@@ -77,7 +77,7 @@ def _cards(summary: Json) -> list[Json]:
 
 
 def _pictures(cloud: Cloud, evidence: Evidence) -> list[Picture]:
-    items = {item["image_set_id"]: item for item in (evidence.dataset or {}).get("items", [])}
+    items = {item["image_set_id"]: item for item in (evidence.dataset or {}).get("image_sets", [])}
     predictions = {item["image_set_id"]: item for item in (evidence.evaluation or {}).get("predictions", [])}
     found: list[Picture] = []
     labelled_first = sorted(
@@ -88,9 +88,7 @@ def _pictures(cloud: Cloud, evidence: Evidence) -> list[Picture]:
             continue
         uri = S3Uri.parse(fetch["image_set_uri"])
         document = json.loads(cloud.read(uri.bucket, (uri / "image_set.json").key))
-        pixels = document["pixels"]
-        name = pixels["file"] if isinstance(pixels, dict) and "file" in pixels else "pixels.npy"
-        image = thumbnail(cloud.read(uri.bucket, (uri / name).key), document)
+        image = thumbnail(cloud.read(uri.bucket, (uri / document["pixels"]["file"]).key), document)
         ident = fetch["image_set_id"]
         found.append(Picture(image, _caption(document), _chips(items.get(ident), predictions.get(ident), evidence)))
     return found

@@ -46,8 +46,9 @@ def thumbnail(pixels: bytes, document: Mapping[str, Any]) -> str:
 
 
 def _rescale(document: Mapping[str, Any], index: int) -> tuple[float, float]:
-    frame = document["frames"][index]
-    return float(frame.get("rescale_slope") or 1.0), float(frame.get("rescale_intercept") or 0.0)
+    main = document["pixels"]["file"]
+    frame = next(frame for frame in document["frames"] if frame["file"] == main and frame["index"] == index)
+    return float(frame["rescale_slope"]), float(frame["rescale_intercept"])
 
 
 def _png(array: NDArray[np.uint8]) -> str:
