@@ -16,10 +16,11 @@ from pydantic import ValidationError
 from ahiflow import aws
 from ahiflow.aws_errors import translated
 from ahiflow.errors import AhiflowError, MalformedMetadataError, NotFoundError
-from ahiflow.image_set_document import FETCH_FILE, IMAGE_SET_FILE, FetchReport, parse_image_set_document
+from ahiflow.image_set_document import IMAGE_SET_FILE, FetchReport, parse_image_set_document
 from ahiflow.labels import find_labels
 from ahiflow.object_store import ObjectStore
 from ahiflow.pipeline_contract import (
+    FETCH_FILE,
     OUTPUT_CURATION,
     OUTPUT_DATASET,
     OUTPUT_FETCH,
@@ -65,6 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the step. An AhiflowError is one line, exit code 1, and the ExitMessage of the processing job."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.curation")
     parser.add_argument("--execution-arn", required=True)
+    parser.add_argument("--pipeline-execution-id", help="last part of the ARN; for the log")
     execution_arn = parser.parse_args(arguments).execution_arn
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stdout)
     root = container_root()

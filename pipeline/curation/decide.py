@@ -46,10 +46,10 @@ def decide(store: ObjectStore, claims: Claims, table: LabelTable, joined: Joined
 def _consider(store: ObjectStore, table: LabelTable, joined: Joined, held: HeldClaim | None) -> Decision:
     if held is not None and held.standing is Standing.OURS:
         ours = get_manifest(store, held.claim.dataset_sha256)
-        return _decision("this execution has claimed the dataset", ours, joined, len(ours.image_sets))
+        return _decision("this execution has claimed the dataset", ours, joined, len(ours.items))
     base_sha256 = held.base_dataset_sha256 if held else None
     base = get_manifest(store, base_sha256) if base_sha256 else None
-    known = {(s.pixel_checksum, s.label) for s in base.image_sets} if base else set()
+    known = {(s.pixel_checksum, s.label) for s in base.items} if base else set()
     new = sum((c.pixel_checksum, c.label) not in known for c in joined.candidates)
     if reason := _waits(table, joined, new, base, held):
         return Decision(
@@ -67,7 +67,7 @@ def _consider(store: ObjectStore, table: LabelTable, joined: Joined, held: HeldC
             label_name=table.label_name,
             class_names=table.class_names,
             label_table_sha256=table.sha256,
-            kept={s.patient_pseudonym: s.split for s in last.image_sets} if last else None,
+            kept={s.patient_pseudonym: s.split for s in last.items} if last else None,
         )
     except DatasetError as error:
         return Decision(
@@ -101,7 +101,7 @@ def _decision(reason: str, manifest: DatasetManifest, joined: Joined, new: int) 
         reason=reason,
         manifest=manifest,
         dataset_sha256=manifest.sha256,
-        labelled_image_sets=len(manifest.image_sets),
+        labelled_image_sets=len(manifest.items),
         new_labelled_image_sets=new,
         patients=len(manifest.patients()),
         left_out=joined.left_out,

@@ -40,5 +40,5 @@ def write_dataset(directory: Path, manifest: DatasetManifest | None, bucket: str
 def images_manifest(manifest: DatasetManifest, bucket: str) -> list[dict[str, str] | str]:
     """Name every object of the channel ``images`` (shape S3DataSource, S3DataType ManifestFile)."""
     prefix: dict[str, str] = {"prefix": str(S3Uri(bucket, keys.IMAGE_SETS))}
-    files = [f"{s.path}/{name}" for s in manifest.image_sets for name in (PIXELS_FILE, IMAGE_SET_FILE)]
+    files = [f"{s.path}/{name}" for s in manifest.items for name in (PIXELS_FILE, IMAGE_SET_FILE)]
     return [prefix, *files]

@@ -61,7 +61,7 @@ class DatasetManifest(_Frozen):
     label_name: str
     class_names: tuple[str, str]
     label_table_sha256: str
-    image_sets: tuple[DatasetImageSet, ...]
+    items: tuple[DatasetImageSet, ...]
 
     def canonical_json(self) -> bytes:
         """The one byte form; its SHA-256 names the dataset."""
@@ -74,11 +74,11 @@ class DatasetManifest(_Frozen):
 
     def of_split(self, split: Split) -> tuple[DatasetImageSet, ...]:
         """The image sets of one split."""
-        return tuple(image_set for image_set in self.image_sets if image_set.split == split)
+        return tuple(image_set for image_set in self.items if image_set.split == split)
 
     def patients(self, split: Split | None = None) -> frozenset[str]:
         """Patient pseudonyms, of one split or of all."""
-        return frozenset(s.patient_pseudonym for s in self.image_sets if split in (None, s.split))
+        return frozenset(s.patient_pseudonym for s in self.items if split in (None, s.split))
 
 
 def pixel_checksum(frame_checksums: Iterable[int], shape: Sequence[int], dtype: str) -> str:
@@ -96,7 +96,7 @@ def parse_manifest(body: bytes) -> DatasetManifest:
         manifest = DatasetManifest.model_validate_json(body)
     except ValidationError as error:
         raise DatasetError(f"the dataset manifest breaks its schema ({error.error_count()} faults)") from error
-    check_leakage(manifest.image_sets)
+    check_leakage(manifest.items)
     return manifest
 
 
@@ -126,7 +126,7 @@ def build_manifest(
     _check_classes(image_sets, class_names)
     check_leakage(image_sets)
     return DatasetManifest(
-        label_name=label_name, class_names=class_names, label_table_sha256=label_table_sha256, image_sets=image_sets
+        label_name=label_name, class_names=class_names, label_table_sha256=label_table_sha256, items=image_sets
     )
 
 
