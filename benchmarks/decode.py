@@ -26,7 +26,7 @@ def measure() -> list[dict[str, Any]]:
     """Decode one CT frame, enlarged to 512 x 512, over and over: one thread, then two; medians of shuffled rounds."""
     small = dcmread(str(get_testdata_file("CT_small.dcm"))).pixel_array
     array = np.ascontiguousarray(np.tile(small, (4, 4)))
-    stream = imagecodecs.htj2k_encode(array, reversible=True)
+    stream = bytes(imagecodecs.htj2k_encode(array, reversible=True))
     pixels = ImagePixel(
         rows=512,
         columns=512,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from conftest import Machine, wait_until  # type: ignore[import-not-found]
+from machine_support import Machine, wait_until
 from pydicom.data import get_testdata_file
 
 

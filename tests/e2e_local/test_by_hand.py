@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from conftest import Machine, wait_until  # type: ignore[import-not-found]
+from machine_support import Machine, wait_until
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from conftest import Machine, wait_until  # type: ignore[import-not-found]
+from machine_support import Machine, wait_until
 from pydicom.data import get_testdata_file
 
 FILES = ("CT_small.dcm", "MR_small.dcm", "examples_rgb_color.dcm")
