@@ -178,6 +178,7 @@ def _write_if_changed(target: Path, files: Mapping[str, Path]) -> Path:
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, files[name].read_bytes())
     stamp.unlink(missing_ok=True)
+    Path(temporary.name).chmod(0o644)
     Path(temporary.name).replace(target)
     stamp.write_text(digest)
     return target
