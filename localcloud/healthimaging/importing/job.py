@@ -1,0 +1,218 @@
+"""Runs import jobs. A job becomes visible in one transaction at its end; until then all it wrote is in its own folder,
+and a job that a crash cut short starts again from an empty one."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ahiflow.s3uri import S3Uri
+from localcloud.healthimaging.context import Context
+from localcloud.healthimaging.importing import report as reports
+from localcloud.healthimaging.importing.assemble import Assembled, Assembler, Existing
+from localcloud.healthimaging.importing.grouping import Group, group_instances
+from localcloud.healthimaging.importing.instance import FileRefusedError, StagedInstance, stage
+from localcloud.healthimaging.importing.source import JobRefusedError, SourceObject, download, list_objects
+from localcloud.healthimaging.state import image_sets, tasks
+
+TASK = "import-job"
+_COMMIT_ATTEMPTS = 10
+
+
+class _StoppedError(Exception):
+    """The service is closing."""
+
+
+class ImportJobs:
+    """The handler of import-job tasks; call :meth:`run` in a worker thread."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._closing = threading.Event()
+        self._commit = threading.Lock()  # one job at a time decides what merges with what
+        self._staging = ThreadPoolExecutor(context.switches.import_threads, thread_name_prefix="healthimaging-import")
+        self._s3_lock = threading.Lock()
+        self._s3_client: Any = None
+
+    def close(self) -> None:
+        """Make running jobs stop soon; they start again with the next process."""
+        self._closing.set()
+        self._staging.shutdown(wait=True, cancel_futures=True)
+
+    def run(self, job_id: str) -> None:
+        """Import one job to its end, COMPLETED or FAILED. Raises when S3 cannot be reached: try again."""
+        job = self._begin(job_id)
+        if job is None:
+            return
+        folder = self._context.state / "jobs" / job_id
+        shutil.rmtree(folder, ignore_errors=True)
+        for part in ("frames", "metadata", "download"):
+            (folder / part).mkdir(parents=True)
+        try:
+            self._import(job, folder)
+        except _StoppedError:
+            return
+        except JobRefusedError as error:
+            self._fail(job, str(error))
+            shutil.rmtree(folder)
+        except ClientError as error:
+            self._fail(job, f"{error.operation_name} failed: {error.response['Error'].get('Code', 'unknown')}")
+            shutil.rmtree(folder)
+        else:
+            shutil.rmtree(folder / "download")
+            for staged in (folder / "frames").glob("*.json"):
+                staged.unlink()
+
+    def _begin(self, job_id: str) -> Any:
+        context = self._context
+        with context.database.transaction() as connection:
+            job = connection.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
+            if job is None or job["status"] in ("COMPLETED", "FAILED"):
+                tasks.finish(connection, TASK, job_id)
+                return None
+            if job["status"] == "SUBMITTED":
+                connection.execute("UPDATE jobs SET status = 'IN_PROGRESS' WHERE id = ?", (job_id,))
+                context.events.job(connection, "Import Job In Progress", job, job["output_uri"])
+        context.outbox.wake()
+        return job
+
+    def _import(self, job: Any, folder: Path) -> None:
+        context, s3 = self._context, self._s3()
+        location = S3Uri.parse(job["input_uri"])
+        objects = list_objects(s3, location, context.switches)
+        (storage_format,) = context.database.query(
+            "SELECT storage_format FROM datastores WHERE id = ?", job["datastore_id"]
+        )[0]
+        stage_one = partial(self._stage, s3, location.bucket, job["id"], folder, storage_format)
+        results = list(self._staging.map(stage_one, range(len(objects)), objects))
+        staged = [result for result in results if isinstance(result, StagedInstance)]
+        failed = [result for result in results if isinstance(result, reports.FailedFile)]
+        with self._commit:
+            for _ in range(_COMMIT_ATTEMPTS):
+                outcomes = self._assemble(job, folder, staged)
+                report = _report(job, len(objects), outcomes, failed)
+                reports.write(s3, report, context.switches)
+                if self._make_visible(job, outcomes, str(report.folder)):
+                    return
+        raise JobRefusedError("The image sets to extend kept changing")
+
+    def _stage(
+        self, s3: Any, bucket: str, job_id: str, folder: Path, storage_format: str, index: int, source: SourceObject
+    ) -> StagedInstance | reports.FailedFile:
+        if self._closing.is_set():
+            raise _StoppedError
+        file = folder / "download" / f"{index}.dcm"
+        target = folder / "frames" / str(index)
+        try:
+            download(s3, bucket, source.key, file)
+            return stage(file, source.key, job_id, target, storage_format, self._context.switches)
+        except FileRefusedError as error:
+            target.with_suffix(".frames").unlink(missing_ok=True)
+            return reports.FailedFile(source.key, str(error))
+        except ClientError as error:
+            code = error.response["Error"].get("Code", "unknown")
+            return reports.FailedFile(source.key, f"The object cannot be read: {code}", is_server_error=True)
+        finally:
+            file.unlink(missing_ok=True)
+
+    def _assemble(self, job: Any, folder: Path, staged: list[StagedInstance]) -> list[Assembled]:
+        context = self._context
+        identities = [item.identity for item in staged]
+        known = image_sets.established(
+            context.database,
+            job["datastore_id"],
+            [identity.study_instance_uid for identity in identities],
+            [identity.series_instance_uid for identity in identities],
+        )
+        groups = group_instances(identities, known, last_is_primary=context.switches.last_conflicting_group_is_primary)
+        assembler = Assembler(job["datastore_id"], job["id"], context.state, folder, context.switches)
+        return [assembler.assemble(group, staged, self._existing(group)) for group in groups]
+
+    def _existing(self, group: Group) -> Existing | None:
+        if group.merges_into is None:
+            return None
+        (row,) = self._context.database.query(
+            "SELECT v.version, v.metadata_path FROM versions v JOIN image_sets i ON i.id = v.image_set_id"
+            " AND i.version = v.version WHERE i.id = ?",
+            group.merges_into,
+        )
+        return Existing(row["version"], self._context.state / row["metadata_path"])
+
+    def _make_visible(self, job: Any, outcomes: list[Assembled], output_folder: str) -> bool:
+        """Commit everything at once; False where an image set to extend changed meanwhile."""
+        context = self._context
+        now = context.database.clock()
+        versions = [outcome.version for outcome in outcomes if outcome.version]
+        with context.database.transaction() as connection:
+            for new in versions:
+                row = connection.execute(
+                    "SELECT version, state FROM image_sets WHERE id = ?", (new.image_set_id,)
+                ).fetchone()
+                if new.version > 1 and (row["version"], row["state"]) != (new.version - 1, "ACTIVE"):
+                    return False
+            for new in versions:
+                image_sets.add_version(connection, job["datastore_id"], new, now)
+                self._announce(connection, job["datastore_id"], new)
+            connection.execute("UPDATE jobs SET status = 'COMPLETED', ended_at = ? WHERE id = ?", (now, job["id"]))
+            uri = output_folder if context.switches.completed_event_has_job_folder else job["output_uri"]
+            context.events.job(connection, "Import Job Completed", job, uri)
+            tasks.finish(connection, TASK, job["id"])
+        context.outbox.wake()
+        return True
+
+    def _announce(self, connection: Any, datastore_id: str, new: image_sets.NewVersion) -> None:
+        created = new.version == 1
+        detail_type = "Image Set Created" if created else self._context.switches.increment_detail_type
+        if not detail_type:
+            return
+        self._context.events.image_set(
+            connection,
+            detail_type,
+            datastore_id=datastore_id,
+            image_set_id=new.image_set_id,
+            version=new.version,
+            is_primary=new.is_primary,
+            state="ACTIVE",
+            workflow="CREATED" if created else "UPDATED",
+        )
+
+    def _fail(self, job: Any, message: str) -> None:
+        context = self._context
+        with context.database.transaction() as connection:
+            connection.execute(
+                "UPDATE jobs SET status = 'FAILED', message = ?, ended_at = ? WHERE id = ?",
+                (message, context.database.clock(), job["id"]),
+            )
+            context.events.job(connection, "Import Job Failed", job, job["output_uri"])
+            tasks.finish(connection, TASK, job["id"])
+        context.outbox.wake()
+
+    def _s3(self) -> Any:
+        with self._s3_lock:
+            if self._s3_client is None:
+                self._s3_client = self._context.backplane.aws("s3")
+            return self._s3_client
+
+
+def _report(job: Any, scanned: int, outcomes: list[Assembled], failed: list[reports.FailedFile]) -> reports.Report:
+    folder = reports.job_folder(job["output_uri"], job["datastore_id"], job["id"])
+    report = reports.Report(job["id"], job["datastore_id"], job["input_uri"], folder, scanned, failed=list(failed))
+    for outcome in outcomes:
+        report.imported += outcome.imported
+        report.failed += outcome.failed
+        if outcome.version:
+            report.image_sets.append(
+                {
+                    "imageSetId": outcome.version.image_set_id,
+                    "imageSetVersion": outcome.version.version,
+                    "isPrimary": outcome.version.is_primary,
+                    "numberOfMatchedSOPInstances": outcome.version.matched_instances,
+                }
+            )
+    return report
