@@ -36,7 +36,12 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--service", action="append", metavar="MODULE:CLASS", help="own services to run; default all; `none` for none"
     )
-    for command in (serve,):
+    up = commands.add_parser("up", help="start the local cloud and the receiver and leave them running")
+    up.add_argument("--port", type=int, help="port of the AWS endpoint; default: the last one, else a free one")
+    up.add_argument("--dicom-port", type=int, help="port of the receiver; default: the last one, else a free one")
+    down = commands.add_parser("down", help="stop what `up` started")
+    status = commands.add_parser("status", help="say what runs; exit code 1 unless everything does")
+    for command in (serve, up, down, status):
         command.add_argument("--state", type=Path, help="state directory; default $AHIFLOW_STATE or .ahiflow")
     return parser
 
@@ -48,14 +53,37 @@ def _serve(options: argparse.Namespace, state: Path) -> int:
     named = options.service or list(OWN_SERVICES)
     services = [] if named == ["none"] else named
     serving.serve(
-        serving.Options(
-            state=state, port=options.port, region="us-east-1", services=services, bootstrap=not options.only_services
-        )
+        serving.Options(state=state, port=options.port, services=services, bootstrap=not options.only_services)
     )
     return 0
 
 
-_COMMANDS = {"serve": _serve}
+def _up(options: argparse.Namespace, state: Path) -> int:
+    from localcloud import updown
+
+    updown.up(state, updown.Ports(cloud=options.port, dicom=options.dicom_port), _say)
+    return 0
+
+
+def _down(options: argparse.Namespace, state: Path) -> int:
+    from localcloud import updown
+
+    updown.down(state, _say)
+    return 0
+
+
+def _status(options: argparse.Namespace, state: Path) -> int:
+    from localcloud import updown
+
+    return 0 if updown.status(state, _say) else 1
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+_COMMANDS = {"serve": _serve, "up": _up, "down": _down, "status": _status}
 
 
 if __name__ == "__main__":

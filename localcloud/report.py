@@ -37,6 +37,7 @@ class Serving(BaseModel):
 
     pid: int
     endpoint_url: str
+    account_id: str
     deployment: Deployment | None
 
 

@@ -28,7 +28,7 @@ def make_services(
     made: list[LocalService] = []
     for path in paths:
         factory = _factory(path)
-        folder = state / path.partition(":")[0].split(".")[-2]
+        folder = state / path.partition(":")[0].split(".")[:2][-1]
         folder.mkdir(parents=True, exist_ok=True)
         made.append(factory(Backplane(folder, account_id, region, endpoint_url, emit, clients)))
     return made

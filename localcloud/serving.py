@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import resource
@@ -19,12 +18,15 @@ from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config
 
 from ahiflow.errors import ConfigurationError
+from config import STAGES
 from localcloud import ministack_host, report
 from localcloud.adapter import AsgiService
-from localcloud.bootstrap.deploy import deploy
+from localcloud.bootstrap.deploy import deploy, request_sweep
+from localcloud.bootstrap.plan import Plan
 from localcloud.bus import EventBus
 from localcloud.gateway import Gateway
-from localcloud.services import make_services
+from localcloud.lock import sole_server
+from localcloud.services import Clients, make_services
 from localcloud.shell import aws_variables, clean_environment
 from localcloud.snapshots import Snapshots
 
@@ -39,7 +41,6 @@ class Options:
 
     state: Path
     port: int
-    region: str
     services: Sequence[str]
     bootstrap: bool = True
 
@@ -47,19 +48,25 @@ class Options:
 def serve(options: Options) -> None:
     """Serve until SIGTERM or SIGINT. Raises AhiflowError when it cannot start; one process per state directory."""
     options.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _sole_user(options.state), _running_marker(options.state) as was_killed:
-        _prepare_process(options)
-        ministack = ministack_host.load(account_id=ACCOUNT_ID, region=options.region)
+    with sole_server(options.state), _running_marker(options.state) as was_killed:
+        report.remove(options.state)
+        plan = Plan(STAGES["local"], ACCOUNT_ID)
+        _prepare_process(options, plan)
+        ministack = ministack_host.load(account_id=plan.account_id, region=plan.region)
         snapshots = Snapshots(ministack, options.state / "ministack", ministack_host.KEPT)
+        is_first = not snapshots.exist()
         lost = snapshots.load()
-        asyncio.run(_Host(options, ministack, snapshots).run(must_reconcile=was_killed or bool(lost)))
+        must_reconcile = was_killed or bool(lost) or (is_first and (options.state / "s3").exists())
+        asyncio.run(_Host(options, plan, ministack, snapshots).run(must_reconcile=must_reconcile))
 
 
 class _Host:
     """One life of the process: serve, bootstrap, wait for the signal, close, save."""
 
-    def __init__(self, options: Options, ministack: ministack_host.MiniStack, snapshots: Snapshots) -> None:
+    def __init__(self, options: Options, plan: Plan, ministack: ministack_host.MiniStack, snapshots: Snapshots) -> None:
         self._options = options
+        self._plan = plan
+        self._endpoint_url = f"http://127.0.0.1:{options.port}"
         self._ministack = ministack
         self._snapshots = snapshots
         self._stop = asyncio.Event()
@@ -69,23 +76,22 @@ class _Host:
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._stop.set)
         options = self._options
-        endpoint_url = f"http://127.0.0.1:{options.port}"
         bus = EventBus(self._ministack.put_event, loop, self._snapshots.touch)
         services = [
             AsgiService(service)
             for service in make_services(
                 options.services,
                 state=options.state,
-                account_id=ACCOUNT_ID,
-                region=options.region,
-                endpoint_url=endpoint_url,
+                account_id=self._plan.account_id,
+                region=self._plan.region,
+                endpoint_url=self._endpoint_url,
                 emit=bus,
             )
         ]
         gateway = Gateway(services, self._ministack.app, hosted=ministack_host.HOSTED, touched=self._snapshots.touch)
         server = asyncio.create_task(hypercorn_serve(gateway, _config(options.port), shutdown_trigger=self._stop.wait))  # type: ignore[arg-type]
         try:
-            await self._begin(server, services, bus, endpoint_url, must_reconcile=must_reconcile)
+            await self._begin(server, services, bus, must_reconcile=must_reconcile)
             await self._until_stopped(server)
         finally:
             self._stop.set()
@@ -95,31 +101,31 @@ class _Host:
             report.remove(options.state)
 
     async def _begin(
-        self,
-        server: asyncio.Task[None],
-        services: Sequence[AsgiService],
-        bus: EventBus,
-        endpoint_url: str,
-        *,
-        must_reconcile: bool,
+        self, server: asyncio.Task[None], services: Sequence[AsgiService], bus: EventBus, *, must_reconcile: bool
     ) -> None:
         await _answers(self._options.port, server)
         for service in services:
             await asyncio.to_thread(service.service.start)
-        deployed = None
+        deployment = None
         if self._options.bootstrap:
-            deployed = await _while_serving(
-                server, asyncio.to_thread(deploy, endpoint_url, ACCOUNT_ID, self._options.state)
-            )
+            deployment = await _while_serving(server, asyncio.to_thread(self._deploy, must_reconcile))
         self._snapshots.save()
         await asyncio.to_thread(bus.open)
-        if deployed is not None and must_reconcile:
-            await asyncio.to_thread(deployed.reconcile)
         described = report.Serving(
-            pid=os.getpid(), endpoint_url=endpoint_url, deployment=deployed.deployment if deployed else None
+            pid=os.getpid(),
+            endpoint_url=self._endpoint_url,
+            account_id=self._plan.account_id,
+            deployment=deployment,
         )
         report.save(described, self._options.state)
-        _LOGGER.info("the local cloud answers at %s", endpoint_url)
+        _LOGGER.info("the local cloud answers at %s", self._endpoint_url)
+
+    def _deploy(self, must_reconcile: bool) -> report.Deployment:
+        aws = Clients()
+        deployment = deploy(self._plan, aws, state=self._options.state, endpoint_url=self._endpoint_url)
+        if must_reconcile:
+            request_sweep(self._plan, aws)
+        return deployment
 
     async def _until_stopped(self, server: asyncio.Task[None]) -> None:
         keeping = asyncio.create_task(self._snapshots.keep())
@@ -166,7 +172,7 @@ def _config(port: int) -> Config:
     return config
 
 
-def _prepare_process(options: Options) -> None:
+def _prepare_process(options: Options, plan: Plan) -> None:
     temporary = options.state / "tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(mode=0o700)
@@ -174,23 +180,15 @@ def _prepare_process(options: Options) -> None:
     os.environ.clear()
     os.environ.update(cleaned)
     os.environ["TMPDIR"] = str(temporary)
-    os.environ.update(aws_variables(f"http://127.0.0.1:{options.port}", ACCOUNT_ID, options.region))
+    os.environ.update(aws_variables(f"http://127.0.0.1:{options.port}", plan.account_id, plan.region))
     os.environ.update(
-        ministack_host.environment(state=options.state, port=options.port, account_id=ACCOUNT_ID, region=options.region)
+        ministack_host.environment(
+            state=options.state, port=options.port, account_id=plan.account_id, region=plan.region
+        )
     )
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-@contextmanager
-def _sole_user(state: Path) -> Iterator[None]:
-    with (state / "serve.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigurationError(f"another local cloud uses {state}: run `make down` first") from error
-        yield
 
 
 @contextmanager

@@ -44,6 +44,10 @@ class Snapshots:
         self._digests: dict[str, str] = {}
         self._is_dirty = False
 
+    def exist(self) -> bool:
+        """Whether anything was ever kept here."""
+        return any(self._path(name).exists() for name in self._names)
+
     def load(self) -> list[str]:
         """Restore what is there, before serving; gives the names of the services that could not be restored.
 
