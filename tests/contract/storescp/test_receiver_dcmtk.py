@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from conftest import Bucket, Receiver, wait_for
 from pydicom.data import get_testdata_file
+from receiver_process import Bucket, Receiver, wait_for
 
 from ahiflow.batch import BatchManifest
 from ahiflow.dicom.encoding import read_file_meta
