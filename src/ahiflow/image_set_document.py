@@ -73,11 +73,14 @@ class FrameRecord(_Frozen):
 
 
 class Provenance(_Frozen):
-    """What made the output. ``codecs`` maps the codec that decoded to its version."""
+    """What made the output. ``codecs`` maps the codec that decoded to its version; ``pseudonym_key_check`` tells
+    outputs of different pseudonym keys apart (``Pseudonyms.key_check``).
+    """
 
     ahiflow_version: str
     metadata_schema_version: str
     codecs: dict[str, str]
+    pseudonym_key_check: str
 
 
 class ImageSetDocument(_Frozen):
@@ -116,8 +119,10 @@ class ImageSetDocument(_Frozen):
 
 
 class FetchReport(_Frozen):
-    """``fetch.json`` (``pipeline_contract.FETCH_FILE``). ``already_present``: the output was there, complete, and was checked instead of fetched again;
-    the frame counts are then those of the output.
+    """``fetch.json`` (``pipeline_contract.FETCH_FILE``).
+
+    ``already_present``: the output was there, complete, and was checked instead of fetched again; the frame counts are
+    then those of the output.
     """
 
     image_set_uri: str

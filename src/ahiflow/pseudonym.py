@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, Protocol
 from ahiflow.aws_errors import translated
 from ahiflow.errors import ConfigurationError
 
-Purpose = Literal["patient", "study", "series", "sop-instance"]
+Purpose = Literal["patient", "study", "series", "sop-instance", "key-check"]
 
 MINIMUM_KEY_BYTES: Final = 32  # the output size of SHA-256: a shorter key weakens HMAC (RFC 2104 section 3)
 
@@ -62,6 +62,10 @@ class Pseudonyms:
     def sop_instance(self, sop_instance_uid: str) -> str:
         """Hash of a SOP Instance UID: the key of the label table."""
         return self.of("sop-instance", sop_instance_uid)
+
+    def key_check(self) -> str:
+        """16 hex characters that tell whether two outputs were made with the same key; says nothing of the key."""
+        return self.of("key-check", "")[:16]
 
     def __repr__(self) -> str:
         return "Pseudonyms(key withheld)"

@@ -127,6 +127,15 @@ class FetcherSettings(EnvSettings):
     frames_in_flight: int = 32
 
 
+class FetchCommandSettings(EnvSettings):
+    """What `ahiflow fetch` needs, so that it works where only HealthImaging is deployed. See CommandSettings."""
+
+    prefix: ClassVar[str] = "AHIFLOW_"
+
+    pseudonym_secret_id: str
+    datastore_id: str = ""
+
+
 class CommandSettings(EnvSettings):
     """What the ``ahiflow`` command needs; `eval "$(ahiflow env)"` sets it, or the outputs of the deployed stacks."""
 

@@ -41,10 +41,10 @@ def checked_code_stream(frame: bytes, pixels: ImagePixel) -> CodeStream:
     data = _unwrapped(frame)
     if data[:2] != SOC or data[2:4] != struct.pack(">H", _SIZ):
         raise MalformedFrameError("no JPEG 2000 code stream (SOC and SIZ markers)")
-    if not data.endswith(_EOC):
-        if not (data.endswith(_EOC + b"\0")):  # one byte of padding to even length (PS3.5 A.4)
-            raise MalformedFrameError("the code stream ends without its EOC marker")
-        data = data[:-1]
+    end = data.rfind(_EOC, max(0, len(data) - 3)) + 2
+    if end < len(data) - 1:  # at most one byte of padding to even length (PS3.5 A.4), written as 00 or FF
+        raise MalformedFrameError("the code stream ends without its EOC marker")
+    data = data[:end]
     precision, is_signed, is_high_throughput = _check_siz(data, pixels)
     return CodeStream(data, precision, is_signed, is_high_throughput, _is_reversible(data))
 

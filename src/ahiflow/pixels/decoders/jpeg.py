@@ -81,8 +81,10 @@ def _run(decoder: Any, data: bytes, **options: Any) -> NDArray[Any]:
 
 def _checked(frame: bytes, pixels: ImagePixel) -> _Jpeg:
     """Check SOI, the first SOF and EOI. Raises MalformedFrameError where they disagree with the metadata."""
-    data = frame.rstrip(b"\0")  # padding to even length (PS3.5 A.4)
-    if not data.startswith(_SOI) or not data.endswith(_EOI):
+    end = frame.rfind(_EOI, max(0, len(frame) - 3)) + 2
+    data = frame[:end]
+    # At most one byte of padding to even length (PS3.5 A.4), written as 00 or FF.
+    if not data.startswith(_SOI) or end < len(frame) - 1:
         raise MalformedFrameError("no whole JPEG stream (SOI and EOI markers)")
     precision, rows, columns, samples = _start_of_frame(data)
     if (rows, columns, samples) != (pixels.rows, pixels.columns, pixels.samples_per_pixel):
