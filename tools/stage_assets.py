@@ -41,7 +41,10 @@ TARGETS: Final = ("local", "aws")
 
 # The whole of botocore's service models is 27 MB, more than all the rest of a zip; these are what the functions call.
 # A smaller zip starts faster, on Lambda and in the local cloud (which unpacks it).
-BOTOCORE_SERVICES: Final = frozenset({"dynamodb", "kms", "medical-imaging", "s3", "sagemaker", "sagemaker-runtime"})
+# The X-Ray SDK under powertools' tracer builds a client of its own.
+BOTOCORE_SERVICES: Final = frozenset(
+    {"dynamodb", "kms", "medical-imaging", "s3", "sagemaker", "sagemaker-runtime", "xray"}
+)
 # Read by botocore for every client, whatever the service.
 BOTOCORE_COMMON: Final = frozenset(
     {"_retry.json", "endpoints.json", "partitions.json", "sdk-default-configuration.json"}

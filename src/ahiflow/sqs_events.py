@@ -40,12 +40,12 @@ def handle_events(
     (`aws lambda invoke` by a person) is one EventBridge event; what its work raises is raised.
     """
     tools = _telemetry(service)
+    work = compose()
 
     @tools.tracer.capture_lambda_handler(capture_response=False, capture_error=False)
     @tools.metrics.log_metrics
     @tools.logger.inject_lambda_context(clear_state=True)
     def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-        work = compose()
         if "Records" not in event:
             _observed(tools, work, event)
             return {"batchItemFailures": []}
