@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -78,9 +79,14 @@ class HealthImagingService:
         handlers[image_sets.TASK_DELETED] = partial(image_sets.on_deleted, self._context)
 
     def start(self) -> None:
-        """Take up unfinished jobs, deletions and events. Makes pydicom read values as they are, without warnings that
-        would quote them."""
+        """Take up unfinished jobs, deletions and events.
+
+        pydicom is told to read values as they are and to keep its remarks, which may quote them, to itself: what is
+        wrong with a file stands in the job's ndjson.
+        """
         pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE
+        logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+        warnings.filterwarnings("ignore", module=r"pydicom\.")
         self._context.tasks.start()
         self._context.outbox.start()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import botocore.session
@@ -13,8 +14,9 @@ SERVICE = "medical-imaging"
 API_VERSION = "2023-07-19"
 
 
+@cache
 def load_service_model() -> ServiceModel:
-    """Load the model that botocore ships; reads a file, so call it once."""
+    """Load the model that botocore ships; reads a file at the first call."""
     return botocore.session.get_session().get_service_model(SERVICE, API_VERSION)
 
 
