@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sagemaker.core.workflow.parameters import Parameter, ParameterFloat, ParameterInteger, ParameterString
+
 from ahiflow import pipeline_contract as contract
 from config import StageConfig
-from sagemaker.core.workflow.parameters import Parameter, ParameterFloat, ParameterInteger, ParameterString
 
 APPROVAL_STATUSES = ["PendingManualApproval", "Approved", "Rejected"]  # shape ModelApprovalStatus
 OUTPUT_FORMATS = ["npy", "nifti", "raw", "npy,nifti"]  # ahiflow.settings.FetcherSettings

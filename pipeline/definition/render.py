@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rendered = render(STAGES["dev"])
     if options.check:
         if not RENDERED.is_file() or RENDERED.read_text() != rendered:
-            print("pipeline/definition/pipeline.json is out of date: run `make definition`", file=sys.stderr)
+            sys.stderr.write("pipeline/definition/pipeline.json is out of date: run `make definition`\n")
             return 1
         return 0
     RENDERED.write_text(rendered)

@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ahiflow import keys
-from ahiflow import pipeline_contract as contract
 from sagemaker.core.helper.pipeline_variable import PipelineVariable
 from sagemaker.core.model_metrics import MetricsSource, ModelMetrics
 from sagemaker.core.network import NetworkConfig
@@ -36,6 +34,8 @@ from sagemaker.mlops.workflow.steps import ProcessingStep, Step, TrainingStep
 from sagemaker.serve.model_builder import ModelBuilder
 from sagemaker.train.model_trainer import ModelTrainer
 
+from ahiflow import keys
+from ahiflow import pipeline_contract as contract
 from pipeline.definition.parameters import PipelineParameters
 
 _ROOT = Path(contract.DEFAULT_CONTAINER_ROOT)
