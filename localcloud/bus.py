@@ -51,9 +51,11 @@ class EventBus:
             self._waiting = None
 
     def _deliver(self, event: dict[str, Any]) -> None:
+        putting = self._on_loop(event)
         try:
-            asyncio.run_coroutine_threadsafe(self._on_loop(event), self._loop).result(_TIMEOUT_SECONDS)
+            asyncio.run_coroutine_threadsafe(putting, self._loop).result(_TIMEOUT_SECONDS)
         except (RuntimeError, concurrent.futures.TimeoutError) as error:
+            putting.close()
             raise ServiceUnavailableError(f"the event bus is gone: {event['detail_type']} was not put") from error
         self._touched()
 

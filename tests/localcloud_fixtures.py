@@ -1,4 +1,4 @@
-"""Local clouds for tests: ``local_cloud`` (everything, marker e2e) and ``bare_cloud`` (MiniStack and an echo service)."""
+"""Local clouds for tests: ``local_cloud`` (everything; marker e2e), ``bare_cloud`` (MiniStack and an echo service)."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from localcloud.shell import aws_variables, clean_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 Result = TypeVar("Result")
+_SERVE = (sys.executable, "-m", "localcloud", "serve")
 
 
 def until(condition: Callable[[], Result | None], what: str, seconds: float = 30.0) -> Result:
@@ -133,8 +134,7 @@ class BareCloud:
         log = self.state.with_suffix(".log")
         with log.open("ab") as output:
             process = self.process = subprocess.Popen(
-                [sys.executable, "-m", "localcloud", "serve", "--only-services", "--state", str(self.state)]
-                + ["--port", str(self.port), *names],
+                [*_SERVE, "--only-services", "--state", str(self.state), "--port", str(self.port), *names],
                 cwd=ROOT,
                 env={**clean_environment(os.environ), "PYTHONPATH": str(ROOT / "tests" / "contract" / "ministack")},
                 stdout=output,

@@ -1,4 +1,4 @@
-"""What the routes rely on: S3 put -> rule -> queue -> function, failures -> dead letters, events of our own services."""
+"""What the routes rely on: S3 put -> rule -> queue -> function, dead letters, events of our own services."""
 
 from __future__ import annotations
 
@@ -121,9 +121,8 @@ def test_rules_queues_and_mappings_are_there_once(deployed: BareCloud) -> None:
     rules = deployed.client("events").list_rules(NamePrefix="ahiflow-")["Rules"]
     assert len(rules) == len(routes.ROUTES)
     mappings = deployed.client("lambda").list_event_source_mappings()["EventSourceMappings"]
-    assert sorted(mapping["FunctionArn"].rpartition(":")[2] for mapping in mappings) == sorted(
-        map(PLAN.unit, FUNCTIONS)
-    )
+    names = [mapping["FunctionArn"].rpartition(":")[2] for mapping in mappings]
+    assert sorted(names) == sorted(map(PLAN.unit, FUNCTIONS))
     queues = deployed.client("sqs").list_queues(QueueNamePrefix="ahiflow-")["QueueUrls"]
     assert len(queues) == 2 * len(FUNCTIONS)
 
@@ -138,9 +137,8 @@ def _zip(function: str) -> bytes:
 
 
 def _seen(s3: Any, key: str) -> list[dict[str, Any]]:
-    keys = [
-        item["Key"] for item in s3.list_objects_v2(Bucket=PLAN.artifacts_bucket, Prefix="seen/").get("Contents", [])
-    ]
+    listed = s3.list_objects_v2(Bucket=PLAN.artifacts_bucket, Prefix="seen/").get("Contents", [])
+    keys = [item["Key"] for item in listed]
     documents = [json.loads(s3.get_object(Bucket=PLAN.artifacts_bucket, Key=one)["Body"].read()) for one in keys]
     return [one for one in documents if one["event"].get("detail", {}).get("object", {}).get("key", "").startswith(key)]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,7 +122,7 @@ def test_an_object_that_cannot_be_written_is_refused(cloud: BareCloud) -> None:
     s3.create_bucket(Bucket="one")
     # A file where the bucket's folder must be: writing fails as it does on a full disk (root ignores permissions).
     folder = cloud.state / "s3" / "123456789012" / "one"
-    os.rmdir(folder)
+    folder.rmdir()
     folder.write_text("")
     with pytest.raises(s3.exceptions.ClientError) as refused:
         s3.put_object(Bucket="one", Key="a/b", Body=b"x")

@@ -63,5 +63,5 @@ def test_damage_is_reported_and_keys_stop_the_start(tmp_path: Path, damage: byte
     (tmp_path / "dynamodb.json").write_bytes(damage)
     assert snapshots.load() == ["dynamodb"]
     (tmp_path / "kms.json").write_bytes(damage)
-    with pytest.raises(ConfigurationError, match="kms.json is damaged"):
+    with pytest.raises(ConfigurationError, match=r"kms\.json is damaged"):
         Snapshots(_Holder(), tmp_path, ["kms"]).load()
