@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from localcloud.sagemaker.images import Images
+from localcloud.sagemaker.images import Image, Images
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,17 @@ class JobKind(Protocol):
     def stage(self, s3: Any, job: dict[str, Any], root: Path) -> None:
         """Lay out the container's file system and bring the inputs. Raises JobFailedError."""
 
-    def argv(self, images: Images, job: dict[str, Any], root: Path) -> list[str]:
+    def image(self, images: Images, job: dict[str, Any]) -> Image:
+        """The image to start. Raises JobFailedError."""
+
+    def argv(self, image: Image, job: dict[str, Any], root: Path) -> list[str]:
         """What to start. Raises JobFailedError."""
 
-    def environment(self, images: Images, job: dict[str, Any]) -> dict[str, str]:
-        """The job's own variables, the image's included."""
+    def environment(self, job: dict[str, Any]) -> dict[str, str]:
+        """The job's own variables, which win over the image's."""
+
+    def is_isolated(self, job: dict[str, Any]) -> bool:
+        """EnableNetworkIsolation: the container reaches no service, AWS included."""
 
     def maximum_seconds(self, job: dict[str, Any]) -> float:
         """StoppingCondition, or the service's default."""

@@ -98,16 +98,17 @@ class JobRun:
 
     def _run_container(self, s3: Any) -> int | None:
         """Exit code; None when the container was made to stop."""
-        backplane = self._context.backplane
-        argv = self._kind.argv(self._context.images, self._record["document"], self._root)
+        document = self._record["document"]
+        image = self._kind.image(self._context.images, document)
+        argv = self._kind.argv(image, document, self._root)
         environment = container_environment(
             root=self._root,
             home=self._context.home,
-            endpoint_url=backplane.endpoint_url,
-            region=backplane.region,
-            own=self._kind.environment(self._context.images, self._record["document"]),
+            endpoint_url=None if self._kind.is_isolated(document) else self._context.backplane.endpoint_url,
+            region=self._context.backplane.region,
+            own=image.environment | self._kind.environment(document),
         )
-        container = Container(argv, folder=self._context.images.root, environment=environment, log=self._log)
+        container = Container(argv, folder=image.folder, environment=environment, log=self._log)
         try:
             self._record["process"] = container.identity
             self._change(self._record, {}, secondary="Training")

@@ -14,6 +14,8 @@ from typing import Any
 from ahiflow.pipeline_contract import CONTAINER_ROOT_VARIABLE, DEFAULT_CONTAINER_ROOT
 from localcloud.sagemaker.errors import JobFailedError
 
+_NOWHERE = "http://127.0.0.1:9"  # the discard port
+
 
 def relocate(text: str, root: Path) -> str:
     """Replace a leading ``/opt/ml`` by the job's directory; anything else is returned as it is."""
@@ -23,9 +25,12 @@ def relocate(text: str, root: Path) -> str:
 
 
 def container_environment(
-    *, root: Path, home: Path, endpoint_url: str, region: str, own: Mapping[str, str]
+    *, root: Path, home: Path, endpoint_url: str | None, region: str, own: Mapping[str, str]
 ) -> dict[str, str]:
-    """The whole environment of a container: nothing of this process's own leaks in but the locale."""
+    """The whole environment of a container: nothing of this process's own leaks in.
+
+    ``endpoint_url`` None isolates it: it has no credentials, and AWS is at a port where nobody answers.
+    """
     temporary = root / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
     home.mkdir(parents=True, exist_ok=True)
@@ -36,14 +41,14 @@ def container_environment(
         "LANG": "C.UTF-8",
         "LC_ALL": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
-        "AWS_ENDPOINT_URL": endpoint_url,
+        "AWS_ENDPOINT_URL": endpoint_url or _NOWHERE,
         "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
+    if endpoint_url:
+        environment |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     environment |= {key: relocate(value, root) for key, value in own.items()}
     environment[CONTAINER_ROOT_VARIABLE] = str(root)
     return environment

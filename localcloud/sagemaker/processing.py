@@ -9,7 +9,7 @@ from typing import Any
 from ahiflow.pipeline_contract import DEFAULT_CONTAINER_ROOT
 from localcloud.sagemaker import events, transfer
 from localcloud.sagemaker.errors import unsupported, validation
-from localcloud.sagemaker.images import Images
+from localcloud.sagemaker.images import Image, Images
 from localcloud.sagemaker.jobkind import JobNames
 from localcloud.sagemaker.process import relocate
 
@@ -76,17 +76,23 @@ class ProcessingKind:
         for item in job.get("ProcessingOutputConfig", {}).get("Outputs", []):
             Path(relocate(item["S3Output"]["LocalPath"], root)).mkdir(parents=True, exist_ok=True)
 
-    def argv(self, images: Images, job: dict[str, Any], root: Path) -> list[str]:
+    def image(self, images: Images, job: dict[str, Any]) -> Image:
+        """AppSpecification.ImageUri."""
+        return images.get(job["AppSpecification"]["ImageUri"])
+
+    def argv(self, image: Image, job: dict[str, Any], root: Path) -> list[str]:
         """ENTRYPOINT and CMD of the image, or what AppSpecification says instead."""
         application = job["AppSpecification"]
-        image = images.get(application["ImageUri"])
         argv = image.processing_argv(application.get("ContainerEntrypoint"), application.get("ContainerArguments"))
         return [relocate(item, root) for item in argv]
 
-    def environment(self, images: Images, job: dict[str, Any]) -> dict[str, str]:
-        """ENV of the image, then Environment of the job."""
-        own: dict[str, str] = job.get("Environment", {})
-        return images.get(job["AppSpecification"]["ImageUri"]).environment | own
+    def environment(self, job: dict[str, Any]) -> dict[str, str]:
+        """Environment of the job."""
+        return dict(job.get("Environment", {}))
+
+    def is_isolated(self, job: dict[str, Any]) -> bool:
+        """NetworkConfig.EnableNetworkIsolation."""
+        return bool(job.get("NetworkConfig", {}).get("EnableNetworkIsolation"))
 
     def maximum_seconds(self, job: dict[str, Any]) -> float:
         """MaxRuntimeInSeconds; a day when nothing is said."""

@@ -12,9 +12,11 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.model import OperationNotFoundError
 
-from localcloud.sagemaker import process, shapes
+from localcloud.sagemaker import process, runtime, shapes
 from localcloud.sagemaker.arns import Arns
 from localcloud.sagemaker.context import Context, Limits, Operation
+from localcloud.sagemaker.endpointconfigs import EndpointConfigs
+from localcloud.sagemaker.endpoints import Endpoints
 from localcloud.sagemaker.errors import ServiceError, unknown_operation
 from localcloud.sagemaker.events import Outbox
 from localcloud.sagemaker.executions import Executions
@@ -24,6 +26,7 @@ from localcloud.sagemaker.jobs import Jobs
 from localcloud.sagemaker.models import Models
 from localcloud.sagemaker.pipelines import Pipelines
 from localcloud.sagemaker.registry import Registry
+from localcloud.sagemaker.runtime import Runtime
 from localcloud.sagemaker.store import Store
 from localcloud.sagemaker.tags import Tags
 from localcloud.service import Backplane, Request, Response
@@ -56,11 +59,16 @@ class SageMakerService:
         self._jobs = Jobs(self._context)
         registry = Registry(self._context)
         models = Models(self._context, registry)
+        configs = EndpointConfigs(self._context, models)
+        self._endpoints = Endpoints(self._context, configs, models)
+        self._runtime = Runtime(self._context, self._endpoints)
         self._executions = Executions(self._context, self._jobs, registry, models)
         self._operations: dict[str, Operation] = {
             **self._jobs.operations(),
             **registry.operations(),
             **models.operations(),
+            **configs.operations(),
+            **self._endpoints.operations(),
             **Pipelines(self._context, self._executions).operations(),
             **Tags(self._context).operations(),
         }
@@ -73,15 +81,19 @@ class SageMakerService:
     def start(self) -> None:
         """Kill what a dead process left running, then take up its work."""
         self._jobs.recover()
+        self._endpoints.recover()
         killed = process.kill_strays_under(self._backplane.state)
         if killed:
             log.warning("processes of the last service killed", extra={"count": killed})
         self._context.outbox.start()
         self._jobs.start()
         self._executions.start()
+        self._endpoints.start()
 
     def handle(self, request: Request) -> Response:
-        """Answer one request of the JSON 1.1 API."""
+        """Answer one request of the JSON 1.1 API, or an invocation of sagemaker-runtime."""
+        if runtime.is_invocation(request):
+            return self._runtime.handle(request)
         try:
             return self._answer(request)
         except ServiceError as error:
@@ -93,6 +105,7 @@ class SageMakerService:
     def close(self) -> None:
         """Stop within seconds; what is unfinished is taken up by the next start."""
         self._executions.close()
+        self._endpoints.close()
         self._jobs.close()
         self._context.outbox.close()
         self._store.close()

@@ -13,7 +13,7 @@ from ahiflow.s3uri import S3Uri
 from localcloud.sagemaker import events, transfer
 from localcloud.sagemaker.context import now
 from localcloud.sagemaker.errors import JobFailedError, unsupported, validation
-from localcloud.sagemaker.images import Images, program_argv
+from localcloud.sagemaker.images import Image, Images, program_argv
 from localcloud.sagemaker.jobkind import JobNames
 from localcloud.sagemaker.process import relocate
 
@@ -103,22 +103,26 @@ class TrainingKind:
             transfer.download_prefix(s3, str(uri), directory)
         self._sent[job["TrainingJobName"]] = {path: _mark(path) for path in directory.rglob("*") if path.is_file()}
 
-    def argv(self, images: Images, job: dict[str, Any], root: Path) -> list[str]:
+    def image(self, images: Images, job: dict[str, Any]) -> Image:
+        """AlgorithmSpecification.TrainingImage."""
+        return images.get(job["AlgorithmSpecification"]["TrainingImage"])
+
+    def argv(self, image: Image, job: dict[str, Any], root: Path) -> list[str]:
         """``<ENTRYPOINT> train``, or ContainerEntrypoint with ContainerArguments."""
         algorithm = job["AlgorithmSpecification"]
-        image = images.get(algorithm["TrainingImage"])
         own = algorithm.get("ContainerEntrypoint")
         if not own:
             return image.command_argv("train")
         return [relocate(item, root) for item in program_argv([*own, *algorithm.get("ContainerArguments", [])])]
 
-    def environment(self, images: Images, job: dict[str, Any]) -> dict[str, str]:
-        """ENV of the image, Environment of the job, and the two variables that the service itself sets."""
-        own: dict[str, str] = images.get(job["AlgorithmSpecification"]["TrainingImage"]).environment | job.get(
-            "Environment", {}
-        )
-        own |= {"TRAINING_JOB_NAME": job["TrainingJobName"], "TRAINING_JOB_ARN": job["TrainingJobArn"]}
-        return own
+    def environment(self, job: dict[str, Any]) -> dict[str, str]:
+        """Environment of the job, and the two variables that the service itself sets."""
+        own = {"TRAINING_JOB_NAME": job["TrainingJobName"], "TRAINING_JOB_ARN": job["TrainingJobArn"]}
+        return {**job.get("Environment", {}), **own}
+
+    def is_isolated(self, job: dict[str, Any]) -> bool:
+        """EnableNetworkIsolation."""
+        return bool(job.get("EnableNetworkIsolation"))
 
     def maximum_seconds(self, job: dict[str, Any]) -> float:
         """MaxRuntimeInSeconds; a day when nothing is said."""
