@@ -131,10 +131,9 @@ class Ledger:
         ):
             yield _load(kind, row)
 
-    def is_empty(self) -> bool:
-        """Whether nothing at all is known, as after the loss of the table."""
-        with self._answers():
-            return not self._dynamodb.scan(TableName=self._table_name, Limit=1, ConsistentRead=True)["Items"]
+    def knows_no_batch(self) -> bool:
+        """Whether no batch is known, as after the loss of the table."""
+        return next(self.items(BatchItem), None) is None
 
     def _change(self, kind: type[_T], key: tuple[str, str], decide: Callable[[_T | None], _T]) -> _T:
         for _ in range(_RACES_BEFORE_GIVING_UP):

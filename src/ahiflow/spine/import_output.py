@@ -29,10 +29,10 @@ class _Frozen(BaseModel):
 
 
 class ImageSetSummary(_Frozen):
-    """One image set of a job. Version and primary state are absent from old manifests."""
+    """One image set of a job, as manifests have been since 2025 (the guide's older example has no version)."""
 
     image_set_id: str = Field(alias="imageSetId")
-    image_set_version_id: str | None = Field(default=None, alias="imageSetVersion", coerce_numbers_to_str=True)
+    image_set_version_id: str = Field(alias="imageSetVersion", coerce_numbers_to_str=True)
     is_primary: bool | None = Field(default=None, alias="isPrimary")
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from ahiflow.aws_errors import translated
 from ahiflow.batch import BatchInstance, BatchManifest
-from ahiflow.errors import NotFoundError, NotYetConsistentError
+from ahiflow.errors import MalformedMetadataError, NotFoundError, NotYetConsistentError
 from ahiflow.ledger.schema import MAXIMUM_FAILURES, ImportFailure, ImportJobItem, StudyImageSetItem
 from ahiflow.ledger.store import Ledger
 from ahiflow.ledger.transitions import IMPORT_JOB_ENDED, BatchStatus
 from ahiflow.spine.batches import parse_import_job_name, read_batch_manifest
-from ahiflow.spine.import_output import ImageSetSummary, ImportOutput, job_folder, read_import_output
+from ahiflow.spine.import_output import ImportOutput, job_folder, read_import_output
 from ahiflow.spine.service_calls import cut
 
 
@@ -90,12 +90,14 @@ class ImportRecorder:
         summaries = {summary.image_set_id: summary for summary in output.summary.image_sets}
         items = []
         for (study_instance_uid, image_set_id), instances in sorted(parts.items(), key=lambda part: part[0]):
-            summary = summaries.get(image_set_id) or ImageSetSummary(imageSetId=image_set_id)
+            if image_set_id not in summaries:
+                raise MalformedMetadataError(f"the output of import job {import_job_id} does not list an image set")
+            summary = summaries[image_set_id]
             items.append(
                 StudyImageSetItem(
                     study_instance_uid=study_instance_uid,
                     image_set_id=image_set_id,
-                    image_set_version_id=summary.image_set_version_id or self._latest_version(image_set_id),
+                    image_set_version_id=summary.image_set_version_id,
                     series_instance_uids=tuple(sorted({instance.series_instance_uid for instance in instances})),
                     instances=len(instances),
                     is_primary=summary.is_primary,
@@ -104,12 +106,6 @@ class ImportRecorder:
                 )
             )
         return items
-
-    def _latest_version(self, image_set_id: str) -> str:
-        """For output manifests without versions (before 2025)."""
-        with translated(f"image set {image_set_id}"):
-            answer = self.medical_imaging.get_image_set(datastoreId=self.datastore_id, imageSetId=image_set_id)
-        return str(answer["versionId"])
 
 
 def _with_output(item: ImportJobItem, output: ImportOutput, manifest: BatchManifest | None) -> ImportJobItem:

@@ -62,7 +62,7 @@ class Sweep:
     def run(self, *, everything: bool = False) -> SweepReport:
         """Find and do what is missing within WINDOW, or at all. Raises only what makes the whole sweep impossible."""
         report = SweepReport()
-        since = None if everything or self.ledger.is_empty() else self.now() - WINDOW
+        since = None if everything or self.ledger.knows_no_batch() else self.now() - WINDOW
         self._batches(report, since)
         self._ended_jobs(report, since)
         self._executions(report, since)

@@ -78,9 +78,6 @@ class HealthImagingFake(ServiceFake):
         names = ("jobId", "jobName", "jobStatus", "datastoreId", "submittedAt")
         return {"jobSummaries": [{name: job[name] for name in names} for job in self.jobs.values()]}
 
-    def GetImageSet(self, datastoreId: str, imageSetId: str) -> dict[str, Any]:
-        return {"datastoreId": datastoreId, "imageSetId": imageSetId, "versionId": "7", "imageSetState": "ACTIVE"}
-
 
 class SageMakerFake(ServiceFake):
     service = "sagemaker"

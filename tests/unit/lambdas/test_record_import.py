@@ -113,7 +113,8 @@ def test_python_style_booleans_of_the_guide_are_read_and_other_text_is_refused(w
     job_id = started(world)
     world.end_job(job_id, manifest)
     key = f"imports/bbc4f3cccbae4095a34170fddc19b13d-DicomImport-{job_id}/SUCCESS/success.ndjson"
-    line = f'{{"inputFile":"{manifest.instances[0].key}","importResponse":{{"imageSetId":"x","isPrimary": True}}}}\n'
+    response = f'{{"imageSetId":"{IMAGE_SET_ID}","isPrimary": True}}'
+    line = f'{{"inputFile":"{manifest.instances[0].key}","importResponse":{response}}}\n'
     world.s3.put_object(Bucket="artifacts-bucket", Key=key, Body=line)
     record_import(ended_event(job_id), world.recorder)
     world.s3.put_object(Bucket="artifacts-bucket", Key=key, Body="PATIENT^NAME")
