@@ -80,7 +80,7 @@ class Provenance(_Frozen):
     ahiflow_version: str
     metadata_schema_version: str
     codecs: dict[str, str]
-    pseudonym_key_check: str
+    pseudonym_key_check: str = ""
 
 
 class ImageSetDocument(_Frozen):

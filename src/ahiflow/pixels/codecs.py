@@ -48,6 +48,7 @@ CODECS: Final[tuple[Codec, ...]] = (
     Codec("jpeg-ls", ts.JPEG_LS, "imagecodecs", jpeg.decode_jpeg_ls),
     Codec("jpeg-xl", ts.JPEG_XL_FAMILY, "imagecodecs", jpeg.decode_jpeg_xl),
     Codec("rle", frozenset({ts.RLE_LOSSLESS}), "numpy", uncompressed.decode_rle),
+    Codec("deflate", frozenset({ts.DEFLATED_IMAGE_FRAME}), "numpy", uncompressed.decode_deflated),
     Codec("uncompressed", ts.UNCOMPRESSED, "numpy", uncompressed.decode),
     Codec(
         "openjphpy",
