@@ -11,10 +11,12 @@ Artifacts bucket
     ``datasets/<sha256>/manifest.json``                immutable dataset manifests
     ``datasets/current.json``                          the dataset claimed last (compare-and-swap)
     ``executions/<pipeline execution id>/<step>/``     what an execution's steps write
-    ``approvals/<digest of the model package arn>/``   signed approvals and rejections
+    ``approvals/<sha256 of the model package arn>/<number>.json``  signed approvals and rejections, chained
 """
 
 from __future__ import annotations
+
+import hashlib
 
 INSTANCES = "instances/"
 BATCHES = "batches/"
@@ -64,3 +66,13 @@ def labels_key(sha256: str) -> str:
 def dataset_prefix(sha256: str) -> str:
     """Prefix of an immutable dataset, named by the SHA-256 of its manifest."""
     return f"{DATASETS}{sha256}/"
+
+
+def approval_prefix(model_package_arn: str) -> str:
+    """Prefix of the signed decisions on one model package."""
+    return f"{APPROVALS}{hashlib.sha256(model_package_arn.encode()).hexdigest()}/"
+
+
+def approval_key(model_package_arn: str, number: int) -> str:
+    """Key of the n-th decision on a model package, from 1; keys sort as the decisions were made."""
+    return f"{approval_prefix(model_package_arn)}{number:06d}.json"

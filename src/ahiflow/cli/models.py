@@ -1,0 +1,167 @@
+"""`ahiflow models`: the registry, for researchers and approvers."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ahiflow import aws
+from ahiflow.approvals import Approvals, Decision, SignedDecision, record_decision
+from ahiflow.errors import ConfigurationError, SignatureError
+from ahiflow.model_archive import retrieve
+from ahiflow.object_store import ObjectStore
+from ahiflow.registry import LATEST, ModelPackage, Registry
+from ahiflow.settings import CommandSettings
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="The model registry: find, approve, retrieve.")
+
+APPROVER_VARIABLE = "AHIFLOW_APPROVER"
+
+Reference = Annotated[str, typer.Argument(metavar="[ARN | VERSION | latest]", help="Which model package.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+Approver = Annotated[str, typer.Option("--as", envvar=APPROVER_VARIABLE, metavar="NAME", help="Who decides.")]
+Meaning = Annotated[str, typer.Option("--reason", metavar="TEXT", help="What the signature means.")]
+
+
+@app.command("list")
+def list_models(as_json: AsJson = False) -> None:
+    """List all versions, newest first."""
+    versions = _registry(_settings()).versions()
+    if as_json:
+        typer.echo(json.dumps(versions, indent=2, default=str))
+        return
+    table = Table("version", "created", "status", "approval", "ARN", box=None)
+    for one in versions:
+        version, created = str(one["ModelPackageVersion"]), f"{one['CreationTime']:%Y-%m-%d %H:%M}"
+        approval = one.get("ModelApprovalStatus", "")
+        table.add_row(version, created, one["ModelPackageStatus"], approval, one["ModelPackageArn"])
+    _console().print(table)
+
+
+@app.command()
+def show(reference: Reference = LATEST, as_json: AsJson = False) -> None:
+    """Show a model package, its evaluation and its last signed decision."""
+    settings = _settings()
+    package = _registry(settings).find(reference)
+    document = _describe(package, _approvals(settings), _metrics(package))
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+        return
+    table = Table("", "", box=None, show_header=False)
+    for name, value in document.items():
+        table.add_row(name.replace("_", " "), json.dumps(value) if isinstance(value, dict) else str(value))
+    _console().print(table)
+
+
+@app.command()
+def get(
+    reference: Reference = LATEST,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="An empty or new folder.")] = Path("model"),
+    unapproved: Annotated[bool, typer.Option("--unapproved", help="Take it though nobody approved it.")] = False,
+) -> None:
+    """Retrieve a model: verify its approval and its digest, unpack it."""
+    settings = _settings()
+    package, approvals = _registry(settings).find(reference), _approvals(settings)
+    if unapproved:
+        sha256, said = approvals.digest(package.model_data), "NOT approved"
+    else:
+        document = approvals.verify_approval(package).document
+        sha256, said = document.artefact_sha256, f"approved by {document.approver} on {document.signed_at:%Y-%m-%d}"
+    files = retrieve(aws.client("s3"), package.model_data, sha256, out)
+    typer.echo(f"version {package.version}, {said}, SHA-256 {sha256}: {len(files)} files in {out}")
+
+
+@app.command()
+def approve(approver: Approver = "", meaning: Meaning = "", reference: Reference = LATEST) -> None:
+    """Sign an approval and have the model deployed."""
+    _decide("approve", reference, approver, meaning)
+
+
+@app.command()
+def reject(approver: Approver = "", meaning: Meaning = "", reference: Reference = LATEST) -> None:
+    """Sign a rejection."""
+    _decide("reject", reference, approver, meaning)
+
+
+@app.command()
+def verify(reference: Reference = LATEST, as_json: AsJson = False) -> None:
+    """Verify the signed decisions on a model package against its exact artefact. Exit code 1 if anything disagrees."""
+    settings = _settings()
+    signed = _approvals(settings).verify_decision(_registry(settings).find(reference))
+    document = signed.document
+    if as_json:
+        said = {"verified": True, "sha256": signed.sha256, **document.model_dump(mode="json")}
+        typer.echo(json.dumps(said, indent=2))
+        return
+    typer.echo(
+        f"verified: {document.decision} by {document.approver} at {document.signed_at:%Y-%m-%d %H:%M} UTC "
+        f"({document.meaning}), decision {document.number}, artefact SHA-256 {document.artefact_sha256}"
+    )
+
+
+def _decide(decision: Decision, reference: str, approver: str, meaning: str) -> None:
+    if not approver.strip():
+        raise ConfigurationError(f"who decides? give --as NAME or set {APPROVER_VARIABLE}")
+    if not meaning.strip():
+        raise ConfigurationError("what does the signature mean? give --reason TEXT")
+    settings = _settings()
+    package = _registry(settings).find(reference)
+    signed = _approvals(settings).sign_decision(package, decision, approver, meaning)
+    record_decision(aws.client("sagemaker"), signed)
+    typer.echo(
+        f"signed: {decision} version {package.version} as {approver}, artefact {signed.document.artefact_sha256}"
+    )
+
+
+def _describe(package: ModelPackage, approvals: Approvals, metrics: dict[str, Any]) -> dict[str, Any]:
+    decision: dict[str, Any] = {"signed_decision": None}
+    try:
+        signed: SignedDecision = approvals.verify_decision(package)
+        decision = {"signed_decision": {"verified": True, **signed.document.model_dump(mode="json")}}
+    except SignatureError as error:
+        decision = {"signed_decision": {"verified": False, "reason": str(error)}}
+    return {
+        "model_package_arn": package.arn,
+        "version": package.version,
+        "created_at": package.created_at.isoformat(),
+        "status": package.status,
+        "approval_status": package.approval_status,
+        "approval_description": package.approval_description,
+        "artefact": str(package.model_data),
+        "evaluation_report": str(package.evaluation_report) if package.evaluation_report else None,
+        "metrics": metrics,
+        "metadata": dict(package.metadata),
+        **decision,
+    }
+
+
+def _metrics(package: ModelPackage) -> dict[str, Any]:
+    report = package.evaluation_report
+    if report is None:
+        return {}
+    document = json.loads(ObjectStore(aws.client("s3"), report.bucket).get(report.key).body)
+    found = document.get("binary_classification_metrics", document)
+    return dict(found)
+
+
+def _settings() -> CommandSettings:
+    return CommandSettings.from_environ(os.environ)
+
+
+def _registry(settings: CommandSettings) -> Registry:
+    return Registry(aws.client("sagemaker"), settings.model_package_group_name)
+
+
+def _approvals(settings: CommandSettings) -> Approvals:
+    s3, kms = aws.client("s3"), aws.client("kms")
+    return Approvals(s3, kms, settings.artifacts_bucket_name, settings.approval_key_id)
+
+
+def _console() -> Console:
+    return Console(soft_wrap=True, highlight=False)
