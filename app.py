@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 from aws_cdk import App
@@ -17,18 +17,24 @@ from config import STAGES, StageConfig
 from infra.stage import build_stage
 
 ROOT = Path(__file__).resolve().parent
-# Settings of the reference system that may also come from the environment (design.md section 2).
-FROM_ENVIRONMENT = ("DEPLOY_REGION", "DATASTORE_ID", "SAGEMAKER_BUCKET_NAME", "PIPELINE_NAME")
 
 
 def configuration(stage: str, environ: dict[str, str]) -> StageConfig:
-    """Configuration of a stage. Raises ConfigurationError that names the stages there are."""
+    """Configuration of a stage, with the reference system's settings from the environment where they are set.
+
+    Raises ConfigurationError that names the stages there are.
+    """
     if stage not in STAGES or stage == "local":
         deployable = ", ".join(name for name in STAGES if name != "local")
         raise ConfigurationError(f"no stage {stage!r} to deploy: there are {deployable}")
-    overrides = {name.lower(): environ[name] for name in FROM_ENVIRONMENT if environ.get(name)}
-    known = {field.name for field in fields(StageConfig)}
-    return replace(STAGES[stage], **{name: value for name, value in overrides.items() if name in known})
+    config = STAGES[stage]
+    return replace(
+        config,
+        deploy_region=environ.get("DEPLOY_REGION") or config.deploy_region,
+        datastore_id=environ.get("DATASTORE_ID") or config.datastore_id,
+        sagemaker_bucket_name=environ.get("SAGEMAKER_BUCKET_NAME") or config.sagemaker_bucket_name,
+        pipeline_name=environ.get("PIPELINE_NAME") or config.pipeline_name,
+    )
 
 
 def main() -> int:

@@ -121,12 +121,9 @@ class StorageStack(Stack):
             item["AttributeName"]: _ATTRIBUTE_TYPES[item["AttributeType"]] for item in TABLE["AttributeDefinitions"]
         }
 
-        def attributes(schema: list[dict[str, str]]) -> dict[str, dynamodb.Attribute]:
-            by_type = {item["KeyType"]: item["AttributeName"] for item in schema}
-            return {
-                "partition_key": dynamodb.Attribute(name=by_type["HASH"], type=types[by_type["HASH"]]),
-                "sort_key": dynamodb.Attribute(name=by_type["RANGE"], type=types[by_type["RANGE"]]),
-            }
+        def attribute(schema: list[dict[str, str]], role: str) -> dynamodb.Attribute:
+            (name,) = (item["AttributeName"] for item in schema if item["KeyType"] == role)
+            return dynamodb.Attribute(name=name, type=types[name])
 
         table = dynamodb.Table(
             self,
@@ -139,10 +136,15 @@ class StorageStack(Stack):
             ),
             deletion_protection=self._config.retain_data,
             removal_policy=self._removal,
-            **attributes(TABLE["KeySchema"]),
+            partition_key=attribute(TABLE["KeySchema"], "HASH"),
+            sort_key=attribute(TABLE["KeySchema"], "RANGE"),
         )
         for index in TABLE["GlobalSecondaryIndexes"]:
-            table.add_global_secondary_index(index_name=index["IndexName"], **attributes(index["KeySchema"]))
+            table.add_global_secondary_index(
+                index_name=index["IndexName"],
+                partition_key=attribute(index["KeySchema"], "HASH"),
+                sort_key=attribute(index["KeySchema"], "RANGE"),
+            )
 
     def _pseudonym_secret(self) -> None:
         secret = secretsmanager.Secret(
