@@ -7,8 +7,10 @@ moves it to the dead-letter queue, from where `ahiflow replay --dead-letters` ta
 from __future__ import annotations
 
 import functools
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
@@ -85,6 +87,15 @@ def _observed(tools: _Telemetry, work: Work, event: Mapping[str, Any]) -> None:
         said = "event comes again" if error.retry else "event refused"
         tools.logger.warning(said, extra={"error": type(error).__name__, "reason": str(error)})
         raise
+    except Exception as error:  # a defect: its place is logged and its text is not, which may quote anything
+        tools.metrics.add_metric(telemetry.EVENTS_REFUSED, telemetry.COUNT, 1)
+        tools.logger.error("event failed", extra={"error": type(error).__name__, "at": _place(error)})
+        raise
+
+
+def _place(error: Exception) -> str:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(frame.filename).name}:{frame.lineno}"
 
 
 @functools.cache

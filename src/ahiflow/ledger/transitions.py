@@ -68,7 +68,7 @@ IMPORT_JOB: Final[Mapping[ImportJobStatus, frozenset[ImportJobStatus]]] = {
 }
 EXECUTION: Final[Mapping[ExecutionStatus, frozenset[ExecutionStatus]]] = {
     "claimed": frozenset({"refused", "Executing", "Stopping", "Stopped", "Failed", "Succeeded"}),
-    "skipped": frozenset({"claimed", "Executing", "Stopping", "Stopped", "Failed", "Succeeded"}),
+    "skipped": frozenset({"claimed", "refused", "Executing", "Stopping", "Stopped", "Failed", "Succeeded"}),
     "refused": frozenset({"Executing", "Stopping", "Stopped", "Failed", "Succeeded"}),
     "Executing": frozenset({"Stopping", "Stopped", "Failed", "Succeeded"}),
     "Stopping": frozenset({"Stopped", "Failed", "Succeeded"}),
