@@ -28,7 +28,7 @@ class TrainingConfig(BaseModel):
     patience: int = Field(default=10, ge=1, le=1000)
     minimum_steps: int = Field(default=8, ge=1, le=10_000)
     batch_size: int = Field(default=4, ge=1, le=256)
-    learning_rate: float = Field(default=1e-3, gt=0, le=1)
+    learning_rate: float = Field(default=3e-3, gt=0, le=1)
     weight_decay: float = Field(default=1e-2, ge=0, le=10)
     dropout: float = Field(default=0.2, ge=0, lt=1)
     members: int = Field(default=3, ge=1, le=25)

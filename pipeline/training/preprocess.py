@@ -10,16 +10,18 @@ AIR_HU = -1024.0
 MAXIMUM_HU = 3071.0  # of 12 stored bits with the usual intercept of -1024
 
 
-def to_square(slices: Tensor, size: int, hounsfield: bool) -> Tensor:
+def to_square(
+    slices: Tensor, size: int, hounsfield: bool, lowest: float = AIR_HU, highest: float = MAXIMUM_HU
+) -> Tensor:
     """Pad (slice, row, column) to a square with the darkest value, resize by area, and fix the scale of values.
 
-    Area averaging is also what takes the noise out of large matrices. HU stay HU, clipped to [-1024, 3071]; other
-    values become 0 ... 1 between the 0.5th and 99.5th percentile of the image set.
+    Area averaging is also what takes the noise out of large matrices. HU stay HU, clipped to [``lowest``,
+    ``highest``]; other values become 0 ... 1 between the 0.5th and 99.5th percentile of the image set.
     """
     rows, columns = int(slices.shape[-2]), int(slices.shape[-1])
     side = max(rows, columns)
     if hounsfield:
-        slices = slices.clamp(AIR_HU, MAXIMUM_HU)
+        slices = slices.clamp(lowest, highest)
     darkest = float(slices.min())
     left, top = (side - columns) // 2, (side - rows) // 2
     padded = functional.pad(slices, [left, side - columns - left, top, side - rows - top], value=darkest)

@@ -101,7 +101,7 @@ CHECKPOINTS: Final = "checkpoints"
 # Hyperparameters of TrainModel, as SageMaker passes them: strings in input/config/hyperparameters.json.
 HYPERPARAMETERS: Final[Mapping[str, str]] = {
     "epochs": "30",
-    "batch_size": "16",
-    "learning_rate": "0.001",
+    "batch_size": "4",
+    "learning_rate": "0.003",
     "seed": "20261121",
 }
