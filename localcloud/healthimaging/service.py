@@ -70,7 +70,7 @@ class HealthImagingService:
             arns=arns,
             events=Events(arns, switches),
             outbox=Outbox(database, backplane, self.faults),
-            tasks=TaskRunner(database, handlers),
+            tasks=TaskRunner(database, handlers, slow={TASK_IMPORT}),
         )
         self._imports = ImportJobs(self._context)
         handlers[TASK_IMPORT] = self._imports.run
@@ -87,6 +87,7 @@ class HealthImagingService:
         pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE
         logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
         warnings.filterwarnings("ignore", module=r"pydicom\.")
+        self._imports.tidy()
         self._context.tasks.start()
         self._context.outbox.start()
 
@@ -94,7 +95,9 @@ class HealthImagingService:
         """Answer one request."""
         match = self._router.match(request.method, request.path)
         if match is None:
-            return responses.of_error(NotFoundError(f"HealthImaging has no operation at {request.method} here."))
+            return responses.of_error(
+                NotFoundError(f"HealthImaging has no operation at {request.method} here (DICOMweb is not built).")
+            )
         name = match.operation.name
         try:
             self.faults.raise_for(name)
@@ -110,7 +113,8 @@ class HealthImagingService:
 
     def close(self) -> None:
         """Stop; unfinished jobs and unsent events stay on disk."""
-        self._imports.close()
+        self._imports.stop()
         self._context.tasks.close()
+        self._imports.close()
         self._context.outbox.close()
         self._context.database.close()

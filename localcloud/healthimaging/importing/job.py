@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
@@ -23,6 +24,8 @@ from localcloud.healthimaging.state import image_sets, tasks
 
 TASK = "import-job"
 _COMMIT_ATTEMPTS = 10
+_FRAMES = "frames"
+_SCRATCH = "download"
 
 
 class _StoppedError(Exception):
@@ -40,19 +43,31 @@ class ImportJobs:
         self._s3_lock = threading.Lock()
         self._s3_client: Any = None
 
-    def close(self) -> None:
-        """Make running jobs stop soon; they start again with the next process."""
+    def stop(self) -> None:
+        """Make running jobs return soon; they start again with the next process."""
         self._closing.set()
+
+    def close(self) -> None:
+        """Free the threads, once no job runs."""
         self._staging.shutdown(wait=True, cancel_futures=True)
+
+    def tidy(self) -> None:
+        """Remove what a crash right after a commit left. Call before any job runs."""
+        for marker in (self._context.state / "jobs").glob(f"*/*/{_SCRATCH}"):
+            job_id = marker.parts[-3]
+            if self._context.database.query("SELECT 1 FROM jobs WHERE id = ? AND status = 'COMPLETED'", job_id):
+                self._clean(marker.parent)
 
     def run(self, job_id: str) -> None:
         """Import one job to its end, COMPLETED or FAILED. Raises when S3 cannot be reached: try again."""
         job = self._begin(job_id)
         if job is None:
             return
-        folder = self._context.state / "jobs" / job_id
-        shutil.rmtree(folder, ignore_errors=True)
-        for part in ("frames", "metadata", "download"):
+        jobs = self._context.state / "jobs" / job_id
+        shutil.rmtree(jobs, ignore_errors=True)
+        # A name of its own: a thread left over from a failed attempt must find its folder gone.
+        folder = jobs / uuid4().hex[:8]
+        for part in (_FRAMES, "metadata", _SCRATCH):
             (folder / part).mkdir(parents=True)
         try:
             self._import(job, folder)
@@ -60,14 +75,23 @@ class ImportJobs:
             return
         except JobRefusedError as error:
             self._fail(job, str(error))
-            shutil.rmtree(folder)
+            shutil.rmtree(jobs)
         except ClientError as error:
             self._fail(job, f"{error.operation_name} failed: {error.response['Error'].get('Code', 'unknown')}")
-            shutil.rmtree(folder)
+            shutil.rmtree(jobs)
         else:
-            shutil.rmtree(folder / "download")
-            for staged in (folder / "frames").glob("*.json"):
-                staged.unlink()
+            self._clean(folder)
+
+    def _clean(self, folder: Path) -> None:
+        """Remove staged documents, and frames that no image set has (an instance that was sent twice)."""
+        rows = self._context.database.query(
+            "SELECT DISTINCT path FROM frames WHERE path LIKE ?", f"{folder.relative_to(self._context.state)}/%"
+        )
+        wanted = {self._context.state / row["path"] for row in rows}
+        for file in (folder / _FRAMES).iterdir():
+            if file not in wanted:
+                file.unlink()
+        shutil.rmtree(folder / _SCRATCH)
 
     def _begin(self, job_id: str) -> Any:
         context = self._context
@@ -107,8 +131,8 @@ class ImportJobs:
     ) -> StagedInstance | reports.FailedFile:
         if self._closing.is_set():
             raise _StoppedError
-        file = folder / "download" / f"{index}.dcm"
-        target = folder / "frames" / str(index)
+        file = folder / _SCRATCH / f"{index}.dcm"
+        target = folder / _FRAMES / str(index)
         try:
             download(s3, bucket, source.key, file)
             return stage(file, source.key, job_id, target, storage_format, self._context.switches)

@@ -77,7 +77,9 @@ def decoded_frames(dataset: pydicom.Dataset, pixel: ImagePixel) -> Iterator[NDAr
     uid = str(dataset.file_meta.TransferSyntaxUID)
     try:
         frames: Iterator[NDArray[Any]]
-        if uid in syntaxes.NATIVE or uid == syntaxes.RLE:
+        if pixel.bits_allocated == 1 and uid in syntaxes.NATIVE - {syntaxes.EXPLICIT_BIG}:
+            frames = _bitmaps(dataset, pixel)
+        elif uid in syntaxes.NATIVE or uid == syntaxes.RLE:
             frames = (array for array, _ in get_decoder(UID(uid)).iter_array(dataset, raw=True))
         else:
             frames = _encapsulated(dataset, pixel, uid)
@@ -103,6 +105,16 @@ def encoded_frames(dataset: pydicom.Dataset, number_of_frames: int) -> Iterator[
         yield from generate_frames(dataset.PixelData, number_of_frames=number_of_frames, extended_offsets=offsets)
     except READ_ERRORS as error:
         raise DecodingError(f"the fragments cannot be read ({type(error).__name__})") from error
+
+
+def _bitmaps(dataset: pydicom.Dataset, pixel: ImagePixel) -> Iterator[NDArray[Any]]:
+    """Frames of one bit a pixel follow each other without padding (PS3.5 §8.1.1): one may start inside a byte."""
+    size = pixel.rows * pixel.columns * pixel.samples
+    packed = np.frombuffer(dataset.PixelData, np.uint8)
+    for start in range(0, pixel.number_of_frames * size, size):
+        stop = start + size
+        bits = np.unpackbits(packed[start // 8 : -(-stop // 8)], bitorder="little")
+        yield bits[start % 8 : start % 8 + size].reshape(pixel.shape)
 
 
 def _encapsulated(dataset: pydicom.Dataset, pixel: ImagePixel, uid: str) -> Iterator[NDArray[Any]]:

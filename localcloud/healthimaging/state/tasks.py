@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
@@ -29,15 +29,22 @@ def finish(connection: sqlite3.Connection, kind: str, target: str) -> None:
 
 
 class TaskRunner:
-    """Runs due tasks. A handler that returns without :func:`finish`, or raises, is run again a second later."""
+    """Runs due tasks. A handler that returns without :func:`finish`, or raises, is run again a second later.
 
-    def __init__(self, database: Database, handlers: Mapping[str, Handler], workers: int = 4) -> None:
+    Kinds named in ``slow`` have threads of their own, so that a change of state never waits behind an import.
+    """
+
+    def __init__(
+        self, database: Database, handlers: Mapping[str, Handler], slow: Container[str], slow_workers: int = 4
+    ) -> None:
         self._database = database
         self._handlers = handlers
         self._wake = threading.Condition()
         self._closing = False
         self._running: set[tuple[str, str]] = set()
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="healthimaging-task")
+        self._slow = slow
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="healthimaging-task")
+        self._slow_pool = ThreadPoolExecutor(slow_workers, thread_name_prefix="healthimaging-slow-task")
         self._thread = threading.Thread(target=self._loop, name="healthimaging-tasks", daemon=True)
 
     def start(self) -> None:
@@ -56,7 +63,8 @@ class TaskRunner:
             self._wake.notify()
         if self._thread.is_alive():
             self._thread.join()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for pool in (self._pool, self._slow_pool):
+            pool.shutdown(wait=True, cancel_futures=True)
 
     def _loop(self) -> None:
         with self._wake:
@@ -74,7 +82,8 @@ class TaskRunner:
             if row["due_at"] > now:
                 return float(row["due_at"]) - now
             self._running.add(key)
-            future = self._pool.submit(self._handlers[row["kind"]], row["target"])
+            pool = self._slow_pool if row["kind"] in self._slow else self._pool
+            future = pool.submit(self._handlers[row["kind"]], row["target"])
             future.add_done_callback(partial(self._done, key))
         return pause
 

@@ -37,7 +37,7 @@ def problems_of(shape: Any, value: Any, path: str) -> Iterator[str]:
     """Yield one line for each way in which ``value`` breaks ``shape``; ``path`` names where."""
     accepted = _TYPES[shape.type_name]
     fits: bool = isinstance(value, accepted)
-    if not fits or (type(value) is bool and bool not in accepted):
+    if not fits or (isinstance(value, bool) and bool not in accepted):
         yield f"Value at '{path}' failed to satisfy constraint: Member must be of type {shape.type_name}"
         return
     yield from _limits(shape, value, path)

@@ -1,4 +1,4 @@
-"""A HealthImaging of one's own: the emulator over HTTP, moto's S3 beside it, boto3 in front with every answer checked."""
+"""A HealthImaging of one's own: the emulator over HTTP, moto's S3 beside it, boto3 in front, each answer checked."""
 
 from __future__ import annotations
 
