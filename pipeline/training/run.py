@@ -39,8 +39,6 @@ def run(root: Path) -> None:
     torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
     # Nothing reads uninitialised memory, and filling it is slow. (A property of the module: mypy cannot see it.)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-        False  # nothing reads uninitialised memory; filling it is slow
-    )
     log.info("dataset %s: %d/%d image sets on %s", manifest.sha256, len(data.train), len(data.validation), device)
     identity = {"dataset": manifest.sha256, "config": config.model_dump(), "code": provenance.code_version}
     checkpoints = CheckpointStore(root / CHECKPOINTS, hashlib.sha256(canonical_json(identity)).hexdigest())
