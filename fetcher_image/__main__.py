@@ -8,6 +8,7 @@ import time
 
 from ahiflow import aws
 from ahiflow.errors import AhiflowError
+from ahiflow.pixels.quiet import ignore_codec_remarks
 from fetcher_image.fetch import run, write_message
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -32,6 +33,7 @@ class _Lines:
 
 def main() -> int:
     """Run once. A failure is one line on stderr and in ``output/message``, and exit code 1."""
+    ignore_codec_remarks()
     environ = dict(os.environ)
     try:
         report = run(sys.argv[1:], environ, aws.client, _Lines()).report

@@ -23,6 +23,7 @@ from ahiflow.fetching.run import FetchRequest, FetchResult, Progress, Silent, fe
 from ahiflow.healthimaging.reader import Boto3ImageSetReader
 from ahiflow.identifiers import DatastoreId, parse_datastore_id, parse_image_set_id, parse_image_set_version_id
 from ahiflow.pipeline_contract import LATEST_VERSION
+from ahiflow.pixels.quiet import ignore_codec_remarks
 from ahiflow.pseudonym import Pseudonyms
 from ahiflow.settings import FetchCommandSettings
 
@@ -43,6 +44,7 @@ def fetch(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Fetch an image set as verified arrays: every frame is compared with HealthImaging's checksum."""
+    ignore_codec_remarks()
     settings = FetchCommandSettings.from_environ(os.environ)
     request = FetchRequest(
         datastore_id=_datastore_id(datastore_id or settings.datastore_id),

@@ -108,7 +108,7 @@ def parse_metadata(document: bytes) -> ImageSetMetadata:
 def _image_set(root: Mapping[str, Any]) -> ImageSetMetadata:
     study = _object(root.get("Study"), "Study")
     study_attributes = _attributes(study, "Study")
-    by_uid = _object(study.get("Series"), "Study.Series")
+    by_uid = _object_of_some(study.get("Series"), "Study.Series")
     study_instance_uid = study_attributes.text("StudyInstanceUID")
     if study_instance_uid is None:
         raise MalformedMetadataError("Study.DICOM.StudyInstanceUID is missing")
@@ -127,7 +127,7 @@ def _image_set(root: Mapping[str, Any]) -> ImageSetMetadata:
 
 
 def _series(uid: str, value: Mapping[str, Any], path: str) -> Series:
-    by_uid = _object(value.get("Instances"), f"{path}.Instances")
+    by_uid = _object_of_some(value.get("Instances"), f"{path}.Instances")
     return Series(
         series_instance_uid=uid,
         attributes=_attributes(value, path),
@@ -208,6 +208,13 @@ def _object(value: Any, path: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise MalformedMetadataError(f"{path} is {'missing' if value is None else 'not an object'}")
     return value
+
+
+def _object_of_some(value: Any, path: str) -> Mapping[str, Any]:
+    found = _object(value, path)
+    if not found:
+        raise MalformedMetadataError(f"{path} is empty")
+    return found
 
 
 def _string(level: Mapping[str, Any], name: str, path: str) -> str:

@@ -87,7 +87,7 @@ def safe_attributes(metadata: ImageSetMetadata) -> SafeAttributes:
             withheld.append(keyword)
         elif len(found) > 1:
             varying.append(keyword)
-        elif scalars := found.pop():
+        elif scalars := next(iter(found), ()):
             values[keyword] = scalars[0] if len(scalars) == 1 else scalars
     return SafeAttributes(values, tuple(varying), tuple(withheld))
 
