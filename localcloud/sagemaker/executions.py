@@ -204,7 +204,8 @@ class Executions:
                 self._end_step(execution, step, "Stopped")
             else:
                 reason = record["document"].get("FailureReason", f"{kind} {job_name} was stopped")
-                self._end_step(execution, step, "Failed", reason if ":" in reason[:12] else f"ClientError: {reason}")
+                told = reason.startswith(("ClientError:", "InternalServerError:"))
+                self._end_step(execution, step, "Failed", reason if told else f"ClientError: {reason}")
 
     def _end_step(self, execution: dict[str, Any], step: Step, status: str, reason: str | None = None) -> None:
         state = execution["steps"][step.name]

@@ -8,21 +8,22 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
-import botocore.session
-from botocore.model import OperationModel, Shape
+from botocore.loaders import create_loader
+from botocore.model import OperationModel, ServiceModel, Shape
 from botocore.validate import ParamValidator
 
 from localcloud.sagemaker.errors import ServiceError, validation
 
 # JSON text, checked by parsing: its pattern backtracks without end on a large definition.
 _NO_PATTERN = frozenset({"PipelineDefinition"})
+_COUNTED_ANCHOR = re.compile(r"\$\{\d+,\d+\}")  # in CustomerMetadataKey and -Value: Python refuses it
 _CATEGORY = re.compile(r"\\p\{(\w+)\}")
 
 
 @lru_cache(maxsize=1)
 def service_model() -> Any:
-    """botocore's model of the service, read once."""
-    return botocore.session.get_session().get_service_model("sagemaker")
+    """botocore's model of the service, read once; a profile in the environment of the host is not looked at."""
+    return ServiceModel(create_loader().load_service_model("sagemaker", "service-2"), "sagemaker")
 
 
 def operation(name: str) -> OperationModel:
@@ -170,7 +171,7 @@ def _join(path: str, name: str) -> str:
 @lru_cache(maxsize=512)
 def compile_pattern(pattern: str) -> re.Pattern[str]:
     r"""Compile a pattern of the model, which is Java's: ``\p{L}`` and ``\p{Alnum}`` are spelled out for Python."""
-    text = pattern.replace("${1,128}", "")  # CustomerMetadataKey: an anchor with a count, which Python refuses
+    text = _COUNTED_ANCHOR.sub("", pattern)
     return re.compile(_CATEGORY.sub(lambda match: _characters(match[1]), text))
 
 
