@@ -11,17 +11,29 @@ from pathlib import Path
 
 import pytest
 
+from ahiflow.routes import FUNCTIONS
+from ahiflow.settings import (
+    DeployModelSettings,
+    ReconcileSettings,
+    RecordImportSettings,
+    StartImportSettings,
+    StartPipelineSettings,
+)
+
 ROOT = Path(__file__).resolve().parents[3]
-FUNCTIONS = ("start_import", "record_import", "start_pipeline", "reconcile")
 # Unzipped sizes of 250 MB fail on Lambda; a slow start is felt long before.
 MAXIMUM_ZIP_BYTES = 10_000_000
-_SETTINGS = (
-    "LEDGER_TABLE_NAME",
-    "INGEST_BUCKET_NAME",
-    "ARTIFACTS_BUCKET_NAME",
-    "DATASTORE_ID",
-    "IMPORT_ROLE_ARN",
-    "PIPELINE_NAME",
+_SETTINGS = frozenset().union(
+    *(
+        settings.required_names()
+        for settings in (
+            StartImportSettings,
+            RecordImportSettings,
+            StartPipelineSettings,
+            DeployModelSettings,
+            ReconcileSettings,
+        )
+    )
 )
 
 _PROGRAM = """
