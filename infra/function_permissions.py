@@ -14,7 +14,7 @@ from infra.names import Names
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """What the names do not say. ``model_names`` is the prefix of the models that deploy_model makes."""
+    """What the names do not say."""
 
     config: StageConfig
     datastore_id: str
@@ -65,15 +65,16 @@ def deploy_model(deployed: Deployed) -> list[Permission]:
         *_ledger(deployed),
         _read(deployed, "artifacts", keys.APPROVALS),
         _read(deployed, "artifacts", keys.EXECUTIONS),
-        Permission(["kms:Verify", "kms:GetPublicKey"], [deployed.approval_key_arn]),
+        Permission(["s3:ListBucket"], [names.bucket_arn(names.artifacts_bucket)]),
+        Permission(["kms:Verify"], [deployed.approval_key_arn]),
         _decrypt(deployed),
         Permission(
             ["sagemaker:DescribeModelPackage"],
             [names.sagemaker_arn("model-package", f"{group}/*")],
             "versions of one model package group",
         ),
-        Permission(["sagemaker:CreateModel", "sagemaker:DescribeModel"], [models], each_model),
-        Permission(["sagemaker:CreateEndpointConfig", "sagemaker:DescribeEndpointConfig"], [configs], each_model),
+        Permission(["sagemaker:CreateModel"], [models], each_model),
+        Permission(["sagemaker:CreateEndpointConfig"], [configs], each_model),
         Permission(
             ["sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint"],
             [endpoint_arn, configs],

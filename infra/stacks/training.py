@@ -137,6 +137,11 @@ class TrainingStack(Stack):
                     [f"{names.datastore_arn(datastore_id)}/imageset/*"],
                     "image sets come and go; the data store is fixed",
                 ),
+                Permission(
+                    ["sagemaker:DescribePipelineExecution"],
+                    [f"{names.pipeline_arn}/execution/*"],
+                    "curation asks whether the execution that holds the dataset's claim still runs",
+                ),
                 Permission(["s3:ListBucket"], [names.bucket_arn(bucket)]),
                 Permission(
                     ["s3:GetObject"], [names.bucket_arn(bucket, f"{prefix}*") for prefix in read], "what the steps read"

@@ -98,10 +98,6 @@ def processing_output(name: str, root: Path | None = None) -> Path:
 # Under the container root: what a spot training job keeps in S3 while it trains.
 CHECKPOINTS: Final = "checkpoints"
 
-# Hyperparameters of TrainModel, as SageMaker passes them: strings in input/config/hyperparameters.json.
-HYPERPARAMETERS: Final[Mapping[str, str]] = {
-    "epochs": "30",
-    "batch_size": "4",
-    "learning_rate": "0.003",
-    "seed": "20261121",
-}
+# Hyperparameters of TrainModel, as SageMaker passes them: strings in input/config/hyperparameters.json. What is not
+# named here has the training program's own default.
+HYPERPARAMETERS: Final[Mapping[str, str]] = {"epochs": "30", "seed": "20261121"}

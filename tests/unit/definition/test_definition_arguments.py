@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -177,3 +178,20 @@ def strings(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from strings(item)
+
+
+def test_the_training_program_takes_the_hyperparameters() -> None:
+    pytest.importorskip("torch")
+    from pipeline.training.config import TrainingConfig
+
+    given = arguments(contract.STEP_TRAIN)["HyperParameters"]
+    assert str(TrainingConfig.from_hyperparameters(given).epochs) == given["epochs"]
+
+
+def test_the_training_program_prints_what_the_metrics_find() -> None:
+    """Lines of pipeline.training: "epoch=3, train_loss=0.41, validation_loss=0.52, validation_roc_auc=0.88"."""
+    line = "epoch=3, train_loss=0.410000, validation_loss=5.2e-01, validation_roc_auc=0.880000"
+    found = {}
+    for metric in arguments(contract.STEP_TRAIN)["AlgorithmSpecification"]["MetricDefinitions"]:
+        (found[metric["Name"]],) = re.findall(metric["Regex"], line)
+    assert found == {"train_loss": "0.410000", "validation_loss": "5.2e-01", "validation_roc_auc": "0.880000"}
