@@ -17,6 +17,7 @@ from localcloud.sagemaker.errors import ServiceError, validation
 # JSON text, checked by parsing: its pattern backtracks without end on a large definition.
 _NO_PATTERN = frozenset({"PipelineDefinition"})
 _COUNTED_ANCHOR = re.compile(r"\$\{\d+,\d+\}")  # in CustomerMetadataKey and -Value: Python refuses it
+_SURROGATES = r"\uD800\uDC00-\uDBFF\uDFFF"  # how Java spells the planes above the first
 _CATEGORY = re.compile(r"\\p\{(\w+)\}")
 
 
@@ -171,7 +172,7 @@ def _join(path: str, name: str) -> str:
 @lru_cache(maxsize=512)
 def compile_pattern(pattern: str) -> re.Pattern[str]:
     r"""Compile a pattern of the model, which is Java's: ``\p{L}`` and ``\p{Alnum}`` are spelled out for Python."""
-    text = _COUNTED_ANCHOR.sub("", pattern)
+    text = _COUNTED_ANCHOR.sub("", pattern).replace(_SURROGATES, r"\U00010000-\U0010FFFF")
     return re.compile(_CATEGORY.sub(lambda match: _characters(match[1]), text))
 
 

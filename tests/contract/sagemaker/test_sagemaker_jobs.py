@@ -92,16 +92,14 @@ def test_processing_inputs_lie_where_sagemaker_puts_them(cloud: Cloud) -> None:
     job = _run(cloud, "processing", "one", _processing("tree", ProcessingInputs=inputs))
     assert job["ProcessingJobStatus"] == "Completed", job
     tree = [path for path in json.loads(cloud.read(f"s3://{BUCKET}/out/tree.json")) if not path.startswith("tmp/")]
-    assert (
-        tree
-        == [
-            "config/processingjobconfig.json",
-            "config/resourceconfig.json",
-            "processing/input/file/a.txt",
-            "processing/input/folder/a.txt",
-            "processing/input/folder/deep/b.txt",
-            "processing/input/listed/in/deep/b.txt",
-            "processing/input/noslash/a.txt",
+    assert tree == [
+        "config/processingjobconfig.json",
+        "config/resourceconfig.json",
+        "processing/input/file/a.txt",
+        "processing/input/folder/a.txt",
+        "processing/input/folder/deep/b.txt",
+        "processing/input/listed/in/deep/b.txt",
+        "processing/input/noslash/a.txt",
         "processing/input/noslash/deep/b.txt",
         "processing/input/noslash/in2/c.txt",
     ]
