@@ -44,8 +44,9 @@ def status(
     """Say where a study is (association, batch, import job, image sets, executions, model) and why it waits."""
     settings = StatusSettings.from_environ(os.environ)
     ledger = Ledger(aws.client("dynamodb"), settings.ledger_table_name)
+    sagemaker = aws.client("sagemaker")
     if study_instance_uid is None:
-        found = [stories.tell(ledger, uid) for uid in _latest_studies(ledger, latest)]
+        found = [stories.tell(ledger, uid, sagemaker) for uid in _latest_studies(ledger, latest)]
         if as_json:
             _print_json([_row(story) for story in found])
         else:
@@ -53,7 +54,7 @@ def status(
         return
     if not is_uid(study_instance_uid):
         raise ConfigurationError(f"not a Study Instance UID: {study_instance_uid!r}")
-    story = stories.tell(ledger, study_instance_uid, aws.client("sagemaker"))
+    story = stories.tell(ledger, study_instance_uid, sagemaker)
     if as_json:
         _print_json(story.model_dump(mode="json"))
         return
