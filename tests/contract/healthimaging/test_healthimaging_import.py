@@ -256,3 +256,36 @@ def test_metadata_beyond_its_quota_is_a_failure_of_its_files(tmp_path: Path, s3:
     with health_imaging(tmp_path, s3, replace(FAST, max_metadata_bytes=500)) as ahi:
         summary = ahi.import_files(ahi.datastore(), "a/", series(2))
         assert (summary["numberOfFilesWithCustomerError"], summary["imageSetsSummary"]) == (2, [])
+
+
+def test_two_jobs_at_once_for_one_series_lose_no_slice(ahi: HealthImaging) -> None:
+    store = ahi.datastore()
+    prefixes = [f"{number}/" for number in range(1, 7)]
+    for number, prefix in enumerate(prefixes, 1):
+        ahi.put(prefix, {"slice.dcm": ct_slice(number)})
+    jobs = [ahi.start_import(store, prefix) for prefix in prefixes]
+    assert {ahi.ended(store, job_id)["jobStatus"] for job_id in jobs} == {"COMPLETED"}
+    (summary,) = ahi.api.search_image_sets(datastoreId=store)["imageSetsMetadataSummaries"]
+    assert (summary["version"], summary["DICOMTags"]["DICOMNumberOfStudyRelatedInstances"]) == (6, 6)
+
+
+def test_an_instance_twice_in_one_job_is_stored_once(ahi: HealthImaging, tmp_path: Path) -> None:
+    store = ahi.datastore()
+    files = {"a.dcm": ct_slice(1, RescaleIntercept="1"), "b.dcm": ct_slice(1, RescaleIntercept="2")}
+    summary = ahi.import_files(store, "a/", files)
+    assert summary["numberOfImportedFiles"] == 2
+    (image_set,) = summary["imageSetsSummary"]
+    assert image_set["numberOfMatchedSOPInstances"] == 1
+    (instance,) = only_series(ahi.metadata(store, image_set["imageSetId"]))["Instances"].values()
+    assert instance["DICOM"]["RescaleIntercept"] == "2 "
+    wait_for(lambda: len(list((tmp_path / "state").rglob("*.frames"))) == 1, "the other frames gone")
+
+
+def test_logs_name_no_patient(ahi: HealthImaging, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    person = {"PatientName": "Unmistakable^Name", "PatientID": "UNMISTAKABLE-ID"}
+    store = ahi.datastore()
+    ahi.import_files(store, "a/", {"1.dcm": ct_slice(1, **person), "2.dcm": ct_slice(2, PixelData=b"\0", **person)})
+    ahi.api.search_image_sets(datastoreId=store)
+    own = [record.getMessage() for record in caplog.records if record.name.startswith(("localcloud", "pydicom"))]
+    assert not [message for message in own if "unmistakable" in message.lower()]
