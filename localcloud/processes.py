@@ -23,12 +23,18 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A process, what it is called, the module that it runs, and its log."""
+    """A process, what it is called, the module that it runs, and its log. ``child`` when it was started here."""
 
     name: str
     module: str
     pid: int
     log: Path
+    child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        return self.child.poll() is None if self.child is not None else is_alive(self.pid, self.module)
 
 
 def start(name: str, module: Sequence[str], *, environment: Mapping[str, str], folder: Path, log: Path) -> Started:
@@ -44,7 +50,7 @@ def start(name: str, module: Sequence[str], *, environment: Mapping[str, str], f
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return Started(name, module[0], process.pid, log)
+    return Started(name, module[0], process.pid, log, process)
 
 
 def wait_for(started: Started, ready: Callable[[], Result | None], seconds: float) -> Result:
@@ -54,7 +60,7 @@ def wait_for(started: Started, ready: Callable[[], Result | None], seconds: floa
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if not is_alive(started.pid, started.module):
+        if not started.is_alive:
             raise WorkFailedError(f"{started.name} died; the end of {started.log}:\n{tail(started.log)}")
         if (result := ready()) is not None:
             return result
@@ -104,21 +110,23 @@ def stop(pid: int, module: str, seconds: float, say: Callable[[str], None]) -> N
             time.sleep(_PAUSE_SECONDS)
 
 
-def answers(port: int) -> bool:
-    """Whether something accepts TCP connections on the loopback port."""
+def is_taken(port: int) -> bool:
+    """Whether something listens on the loopback port, found without connecting: a connection that says nothing
+    occupies an association of a DICOM receiver until its time-out.
+    """
     with socket.socket() as probe:
-        probe.settimeout(1.0)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
 
 
 def free_port(preferred: int | None) -> int:
     """The preferred loopback port when it can be bound, else a free one."""
-    for port in (preferred, 0):
-        if port is None:
-            continue
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                return int(probe.getsockname()[1])
-    raise WorkFailedError("no free port on the loopback interface")
+    if preferred is not None and not is_taken(preferred):
+        return preferred
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -112,7 +112,7 @@ def _receiver(state: Path, serving: Serving, pid: int | None, wanted: int | None
     """Pid and port of the receiver: the one that runs, when it still points at this cloud, or a new one."""
     if pid is not None:
         described = environment.load(state)
-        if described.endpoint_url == serving.endpoint_url and processes.answers(described.dicom_port):
+        if described.endpoint_url == serving.endpoint_url and processes.is_taken(described.dicom_port):
             return pid, described.dicom_port
         processes.stop(pid, RECEIVER, _RECEIVER_STOP_SECONDS, say)
     port = processes.free_port(wanted)
@@ -124,7 +124,7 @@ def _receiver(state: Path, serving: Serving, pid: int | None, wanted: int | None
         folder=ROOT,
         log=state / "logs" / "storescp.log",
     )
-    processes.wait_for(started, lambda: processes.answers(port) or None, _RECEIVER_READY_SECONDS)
+    processes.wait_for(started, lambda: processes.is_taken(port) or None, _RECEIVER_READY_SECONDS)
     return started.pid, port
 
 

@@ -96,10 +96,10 @@ def test_the_last_port_is_taken_again_only_when_it_is_free() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert processes.answers(port)
+        assert processes.is_taken(port)
         assert processes.free_port(port) != port
+    assert not processes.is_taken(port)
     assert processes.free_port(port) == port
-    assert not processes.answers(port)
 
 
 def test_a_service_that_does_not_exist_is_named(tmp_path: Path) -> None:
@@ -114,3 +114,16 @@ def test_a_service_that_does_not_exist_is_named(tmp_path: Path) -> None:
             endpoint_url="http://127.0.0.1:1",
             emit=emit,
         )
+
+
+def test_a_process_that_does_not_react_is_killed_with_a_message() -> None:
+    program = (
+        "import signal, sys\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('deaf', flush=True)\nsignal.pause()"
+    )
+    said: list[str] = []
+    with subprocess.Popen([sys.executable, "-c", program, "deaf_module"], stdout=subprocess.PIPE) as deaf:
+        assert deaf.stdout is not None
+        assert deaf.stdout.readline() == b"deaf\n"
+        processes.stop(deaf.pid, "deaf_module", 0.3, said.append)
+        assert not processes.is_alive(deaf.pid, "deaf_module")
+    assert said == [f"deaf_module (process {deaf.pid}) did not end in 0 s: killing it"]
