@@ -81,3 +81,25 @@ def test_events_wait_for_a_bus_that_is_away(tmp_path: Path, s3: Any) -> None:
         ahi.datastore()
         wait_for(lambda: len(taken) == 2, "both events")
     assert taken == ["Data Store Creating", "Data Store Created"]
+
+
+def test_closed_in_the_middle_a_job_is_finished_by_the_next_process(tmp_path: Path, s3: Any) -> None:
+    read: list[str] = []
+
+    class CountingS3:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(s3, name)
+
+        def get_object(self, **parameters: Any) -> Any:
+            read.append(parameters["Key"])
+            return s3.get_object(**parameters)
+
+    with health_imaging(tmp_path, CountingS3()) as ahi:
+        store = ahi.datastore()
+        ahi.put("a/", series(60))
+        job_id = ahi.start_import(store, "a/")
+        wait_for(lambda: len(read) >= 3, "the import to begin")
+    with health_imaging(tmp_path, s3) as ahi:
+        assert ahi.ended(store, job_id)["jobStatus"] == "COMPLETED"
+        (summary,) = ahi.api.search_image_sets(datastoreId=store)["imageSetsMetadataSummaries"]
+        assert (summary["version"], summary["DICOMTags"]["DICOMNumberOfStudyRelatedInstances"]) == (1, 60)
