@@ -100,7 +100,7 @@ class Executions:
             execution = self._load(arn)
             for step in execution["steps"].values():
                 if step["status"] in ("Failed", "Stopped"):
-                    step["status"] = "Retry"
+                    _again(step)
             execution.pop("reason", None)
             self._set_status(execution, "Executing")
         self._look_at(arn)
@@ -188,7 +188,7 @@ class Executions:
                 continue
             step = definition.steps[name]
             if not state.get("job"):  # cut off between Starting and its commit: nothing was made
-                state["status"] = "Retry"
+                _again(state)
                 continue
             kind, job_name = state["job"]
             record = self._store.get(kind, job_name.lower())
@@ -197,7 +197,8 @@ class Executions:
             if status not in TERMINAL:
                 continue
             if record.get("interrupted") and state["reruns"] < _MAXIMUM_RERUNS and execution["status"] == "Executing":
-                state |= {"status": "Retry", "reruns": state["reruns"] + 1}
+                state["reruns"] += 1
+                _again(state)
             elif status == "Completed":
                 self._end_step(execution, step, "Succeeded")
             elif status == "Stopped" and execution["status"] == "Stopping":
@@ -226,6 +227,7 @@ class Executions:
     def _finish(self, execution: dict[str, Any]) -> None:
         failed = [step for step in execution["steps"].values() if step["status"] == "Failed"]
         with self._store.transaction():
+            execution["status"] = self._load(execution["arn"])["status"]  # StopPipelineExecution may have come
             if execution["status"] == "Stopping":
                 self._set_status(execution, "Stopped")
             elif failed:
@@ -288,3 +290,10 @@ class Executions:
             return json.loads(body)
         except (ClientError, BotoCoreError, ConfigurationError, ValueError) as error:
             raise StepFailedError(f"ClientError: Unable to read the JSON file {uri}: {error}") from error
+
+
+def _again(step: dict[str, Any]) -> None:
+    """Mark a step to be started once more; nothing is left of how it ended."""
+    step["status"] = "Retry"
+    step.pop("ended", None)
+    step.pop("reason", None)

@@ -366,6 +366,27 @@ def _interrupt_again(state: Path, s3: Any, strays: list[int]) -> None:
         wait_until("the program runs again", lambda: set(_program_pids(state)) - set(strays))
 
 
+def test_a_model_step_makes_a_model_of_a_definition_from_s3(cloud: Cloud) -> None:
+    step = {
+        "Name": "Create_Model",
+        "Type": "Model",
+        "Arguments": {
+            "ExecutionRoleArn": ROLE,
+            "PrimaryContainer": {"Image": IMAGE, "ModelDataUrl": "s3://artifacts/model.tar.gz", "Environment": {}},
+        },
+    }
+    behind = processing("Behind", "write", "model.txt", _get("Steps.Create_Model.ModelName"))  # type: ignore[arg-type]
+    cloud.put("definition.json", {"Version": "2020-12-01", "Metadata": {}, "Steps": [step, behind]})
+    location = {"Bucket": "artifacts", "ObjectKey": "definition.json"}
+    cloud.sagemaker.create_pipeline(PipelineName="chain", PipelineDefinitionS3Location=location, RoleArn=ROLE)
+    arn = _ended(cloud)
+    model = cloud.sagemaker.list_models()["Models"][0]
+    assert cloud.steps(arn)["Create_Model"]["Metadata"] == {"Model": {"Arn": model["ModelArn"]}}
+    written = cloud.read(f"s3://artifacts/executions/{arn.rpartition('/')[2]}/Behind/model.txt")
+    assert written.decode() == model["ModelName"]
+    assert model["ModelName"].startswith(f"pipelines-{arn.rpartition('/')[2]}-Create-Model-")
+
+
 def test_the_image_decides_what_starts(cloud: Cloud) -> None:
     unknown = IMAGE.replace("ahiflow/test", "ahiflow/other")
     step = processing("A", arguments={"AppSpecification": {"ImageUri": unknown}})
