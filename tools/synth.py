@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -52,35 +53,35 @@ def is_current(stage: str) -> bool:
     return stamp.is_file() and stamp.read_text() == inputs_digest()
 
 
-def synthesise(stage: str, *, check_definition: bool = True) -> Iterator[str]:
+def synthesise(stage: str) -> Iterator[str]:
     """Do everything; yields one line for each step that is done. Raises SynthesisError."""
     digest = inputs_digest()
     folder = output_folder(stage)
-    (folder / STAMP).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
     environment = _environment(stage, folder)
     rendering = _start([sys.executable, "-m", "pipeline.definition.render", "--check"], environment)
     try:
         started = time.monotonic()
         for arguments in (["lambdas", "--target", "aws"], ["images"]):
-            _run([sys.executable, "tools/stage_assets.py", *arguments], environment)
+            _run("staging assets", [sys.executable, "tools/stage_assets.py", *arguments], environment)
         yield _line("assets", started, "Lambda zips and Docker build contexts in build/assets")
         started = time.monotonic()
-        _run([sys.executable, "app.py"], environment)
+        _run("the synthesis", [sys.executable, "app.py"], environment)
         templates = sorted(folder.glob("*.template.json"))
         resources = sum(len(json.loads(path.read_text())["Resources"]) for path in templates)
         yield _line("synth", started, f"{len(templates)} stacks, {resources} resources in {folder.relative_to(ROOT)}")
         yield f"  {'cdk-nag':<10} no finding without a reason; {_accepted(folder)} accepted with one"
         started = time.monotonic()
         lint = str(Path(sys.executable).parent / "cfn-lint")
-        _run([lint, "--ignore-checks", ACCEPTED_LINTS, "--", *map(str, templates)], environment)
+        _run("cfn-lint", [lint, "--ignore-checks", ACCEPTED_LINTS, "--", *map(str, templates)], environment)
         yield _line("cfn-lint", started, "no error, no warning")
-        if check_definition:
-            started = time.monotonic()
-            _finish(rendering)
-            yield _line("definition", started, f"{DEFINITION} is what the SDK renders")
+        started = time.monotonic()
+        _finish(rendering, "the check of the pipeline definition")
+        yield _line("definition", started, f"{DEFINITION} is what the SDK renders")
     finally:
-        rendering.kill()
-        rendering.communicate()
+        if rendering.poll() is None:
+            rendering.kill()
+            rendering.communicate()
     (folder / STAMP).write_text(digest)
 
 
@@ -118,14 +119,14 @@ def _start(command: list[str], environment: Mapping[str, str]) -> subprocess.Pop
     )
 
 
-def _finish(process: subprocess.Popen[str]) -> None:
+def _finish(process: subprocess.Popen[str], what: str) -> None:
     output, _ = process.communicate()
     if process.returncode:
-        raise SynthesisError(f"this failed: {' '.join(map(str, list(process.args)))}\n{_readable(output)}")
+        raise SynthesisError(f"{what} failed:\n{_readable(output)}")
 
 
-def _run(command: list[str], environment: Mapping[str, str]) -> None:
-    _finish(_start(command, environment))
+def _run(what: str, command: list[str], environment: Mapping[str, str]) -> None:
+    _finish(_start(command, environment), what)
 
 
 def _readable(output: str) -> str:
