@@ -21,6 +21,7 @@ from ahiflow.settings import CommandSettings
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The model registry: find, approve, retrieve.")
 
+_PIPE_WIDTH = 1000
 APPROVER_VARIABLE = "AHIFLOW_APPROVER"
 
 Reference = Annotated[str, typer.Argument(metavar="[ARN | VERSION | latest]", help="Which model package.")]
@@ -55,7 +56,8 @@ def show(reference: Reference = LATEST, as_json: AsJson = False) -> None:
         return
     table = Table("", "", box=None, show_header=False)
     for name, value in document.items():
-        table.add_row(name.replace("_", " "), json.dumps(value) if isinstance(value, dict) else str(value))
+        for part, text in _lines(name.replace("_", " "), value):
+            table.add_row(part, text)
     _console().print(table)
 
 
@@ -141,6 +143,13 @@ def _describe(package: ModelPackage, approvals: Approvals, metrics: dict[str, An
     }
 
 
+def _lines(name: str, value: Any) -> list[tuple[str, str]]:
+    """A document's field as table rows: one a leaf."""
+    if isinstance(value, dict):
+        return [line for inner, item in value.items() for line in _lines(f"{name}: {inner.replace('_', ' ')}", item)]
+    return [(name, "-" if value is None else str(value))]
+
+
 def _metrics(package: ModelPackage) -> dict[str, Any]:
     report = package.evaluation_report
     if report is None:
@@ -164,4 +173,6 @@ def _approvals(settings: CommandSettings) -> Approvals:
 
 
 def _console() -> Console:
-    return Console(soft_wrap=True, highlight=False)
+    """Tables fit the terminal; in a pipe nothing is cut off."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
