@@ -78,6 +78,20 @@ def image_pixel(array: NDArray[Any], **changes: Any) -> ImagePixel:
     return ImagePixel(**(values | changes))
 
 
+def image_pixel_of(dataset: Any) -> ImagePixel:
+    """The Image Pixel attributes of a pydicom data set."""
+    return ImagePixel(
+        rows=dataset.Rows,
+        columns=dataset.Columns,
+        samples_per_pixel=dataset.SamplesPerPixel,
+        bits_allocated=dataset.BitsAllocated,
+        bits_stored=dataset.BitsStored,
+        pixel_representation=dataset.PixelRepresentation,
+        photometric_interpretation=dataset.PhotometricInterpretation,
+        planar_configuration=dataset.get("PlanarConfiguration", 0),
+    )
+
+
 def slices(count: int = 5, rows: int = 12, columns: int = 14, dtype: str = "<i2", seed: int = 1) -> NDArray[Any]:
     """Frames that differ in every axis."""
     limits = np.iinfo(dtype)

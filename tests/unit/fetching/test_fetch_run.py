@@ -37,6 +37,9 @@ from ahiflow.errors import (
 from ahiflow.image_set_document import parse_image_set_document
 from ahiflow.pseudonym import Pseudonyms
 
+# imagecodecs 2026.3.6 on damaged streams: see ahiflow.pixels.quiet.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 def test_pixels_are_the_stored_values_in_the_order_of_geometry(tmp_path: Path) -> None:
     volume = slices(5, 12, 14)

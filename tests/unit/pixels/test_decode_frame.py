@@ -11,7 +11,7 @@ import numpy as np
 import pydicom
 import pydicom.data
 import pytest
-from fetch_support import encode, image_pixel
+from fetch_support import encode, image_pixel, image_pixel_of
 from pydicom.encaps import generate_frames
 
 from ahiflow.errors import (
@@ -145,18 +145,8 @@ GOLDEN = {
 def read(name: str) -> tuple[Any, bytes, ImagePixel]:
     """A file that comes with pydicom: its data set, its first frame and the attributes."""
     dataset = pydicom.dcmread(str(pydicom.data.get_testdata_file(name)))
-    pixels = ImagePixel(
-        rows=dataset.Rows,
-        columns=dataset.Columns,
-        samples_per_pixel=dataset.SamplesPerPixel,
-        bits_allocated=dataset.BitsAllocated,
-        bits_stored=dataset.BitsStored,
-        pixel_representation=dataset.PixelRepresentation,
-        photometric_interpretation=dataset.PhotometricInterpretation,
-        planar_configuration=dataset.get("PlanarConfiguration", 0),
-    )
     frame = next(generate_frames(dataset.PixelData, number_of_frames=int(dataset.get("NumberOfFrames", 1))))
-    return dataset, frame, pixels
+    return dataset, frame, image_pixel_of(dataset)
 
 
 @pytest.mark.parametrize("name", GOLDEN)
