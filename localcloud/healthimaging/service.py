@@ -15,8 +15,8 @@ from localcloud.healthimaging.context import Context
 from localcloud.healthimaging.errors import InternalServerError, NotFoundError, ServiceError, ValidationError
 from localcloud.healthimaging.events import Arns, Events, Outbox
 from localcloud.healthimaging.faults import Faults
-from localcloud.healthimaging.importing.job import TASK as TASK_IMPORT
 from localcloud.healthimaging.importing.job import ImportJobs
+from localcloud.healthimaging.importing.lifecycle import TASK as TASK_IMPORT
 from localcloud.healthimaging.operations import datastores, image_sets, jobs, search, tags
 from localcloud.healthimaging.state.database import Database
 from localcloud.healthimaging.state.tasks import TaskRunner

@@ -11,7 +11,7 @@ from typing import Any
 
 from localcloud.healthimaging.importing.grouping import Group
 from localcloud.healthimaging.importing.instance import StagedInstance
-from localcloud.healthimaging.importing.report import FailedFile, ImportedFile
+from localcloud.healthimaging.importing.report import FailedFile, ImportedFile, Report, job_folder
 from localcloud.healthimaging.metadata.document import ImageSetDocument
 from localcloud.healthimaging.pixels.transcode import Warned
 from localcloud.healthimaging.state.image_sets import FrameRow, NewVersion
@@ -99,3 +99,22 @@ class Assembler:
         names = ", ".join(differing[:10])
         message = f"The file was imported but the image set keeps its earlier values of {names}."
         return (Warned(45056, "CoercionOfDataElements", message),)
+
+
+def compose_report(job: Any, scanned: int, outcomes: Sequence[Assembled], failed: Sequence[FailedFile]) -> Report:
+    """Say what became of a job's files: those of ``outcomes``, and those that ``failed`` before."""
+    folder = job_folder(job["output_uri"], job["datastore_id"], job["id"])
+    report = Report(job["id"], job["datastore_id"], job["input_uri"], folder, scanned, failed=list(failed))
+    for outcome in outcomes:
+        report.imported += outcome.imported
+        report.failed += outcome.failed
+        if outcome.version:
+            report.image_sets.append(
+                {
+                    "imageSetId": outcome.version.image_set_id,
+                    "imageSetVersion": outcome.version.version,
+                    "isPrimary": outcome.version.is_primary,
+                    "numberOfMatchedSOPInstances": outcome.version.matched_instances,
+                }
+            )
+    return report

@@ -15,14 +15,14 @@ from botocore.exceptions import ClientError
 
 from ahiflow.s3uri import S3Uri
 from localcloud.healthimaging.context import Context
+from localcloud.healthimaging.importing import lifecycle
 from localcloud.healthimaging.importing import report as reports
-from localcloud.healthimaging.importing.assemble import Assembled, Assembler, Existing
+from localcloud.healthimaging.importing.assemble import Assembled, Assembler, Existing, compose_report
 from localcloud.healthimaging.importing.grouping import Group, group_instances
 from localcloud.healthimaging.importing.instance import FileRefusedError, StagedInstance, stage
 from localcloud.healthimaging.importing.source import JobRefusedError, SourceObject, download, list_objects
-from localcloud.healthimaging.state import image_sets, tasks
+from localcloud.healthimaging.state import image_sets
 
-TASK = "import-job"
 _COMMIT_ATTEMPTS = 10
 _FRAMES = "frames"
 _SCRATCH = "download"
@@ -60,7 +60,7 @@ class ImportJobs:
 
     def run(self, job_id: str) -> None:
         """Import one job to its end, COMPLETED or FAILED. Raises when S3 cannot be reached: try again."""
-        job = self._begin(job_id)
+        job = lifecycle.begin(self._context, job_id)
         if job is None:
             return
         jobs = self._context.state / "jobs" / job_id
@@ -74,10 +74,12 @@ class ImportJobs:
         except _StoppedError:
             return
         except JobRefusedError as error:
-            self._fail(job, str(error))
+            lifecycle.fail(self._context, job, str(error))
             shutil.rmtree(jobs)
         except ClientError as error:
-            self._fail(job, f"{error.operation_name} failed: {error.response['Error'].get('Code', 'unknown')}")
+            lifecycle.fail(
+                self._context, job, f"{error.operation_name} failed: {error.response['Error'].get('Code', 'unknown')}"
+            )
             shutil.rmtree(jobs)
         else:
             self._clean(folder)
@@ -93,19 +95,6 @@ class ImportJobs:
                 file.unlink()
         shutil.rmtree(folder / _SCRATCH)
 
-    def _begin(self, job_id: str) -> Any:
-        context = self._context
-        with context.database.transaction() as connection:
-            job = connection.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
-            if job is None or job["status"] in ("COMPLETED", "FAILED"):
-                tasks.finish(connection, TASK, job_id)
-                return None
-            if job["status"] == "SUBMITTED":
-                connection.execute("UPDATE jobs SET status = 'IN_PROGRESS' WHERE id = ?", (job_id,))
-                context.events.job(connection, "Import Job In Progress", job, job["output_uri"])
-        context.outbox.wake()
-        return job
-
     def _import(self, job: Any, folder: Path) -> None:
         context, s3 = self._context, self._s3()
         location = S3Uri.parse(job["input_uri"])
@@ -120,9 +109,9 @@ class ImportJobs:
         with self._commit:
             for _ in range(_COMMIT_ATTEMPTS):
                 outcomes = self._assemble(job, folder, staged)
-                report = _report(job, len(objects), outcomes, failed)
+                report = compose_report(job, len(objects), outcomes, failed)
                 reports.write(s3, report, context.switches)
-                if self._make_visible(job, outcomes, str(report.folder)):
+                if lifecycle.make_visible(context, job, outcomes, str(report.folder)):
                     return
         raise JobRefusedError("The image sets to extend kept changing")
 
@@ -168,75 +157,8 @@ class ImportJobs:
         )
         return Existing(row["version"], self._context.state / row["metadata_path"])
 
-    def _make_visible(self, job: Any, outcomes: list[Assembled], output_folder: str) -> bool:
-        """Commit everything at once; False where an image set to extend changed meanwhile."""
-        context = self._context
-        now = context.database.clock()
-        versions = [outcome.version for outcome in outcomes if outcome.version]
-        with context.database.transaction() as connection:
-            for new in versions:
-                row = connection.execute(
-                    "SELECT version, state FROM image_sets WHERE id = ?", (new.image_set_id,)
-                ).fetchone()
-                if new.version > 1 and (row["version"], row["state"]) != (new.version - 1, "ACTIVE"):
-                    return False
-            for new in versions:
-                image_sets.add_version(connection, job["datastore_id"], new, now)
-                self._announce(connection, job["datastore_id"], new)
-            connection.execute("UPDATE jobs SET status = 'COMPLETED', ended_at = ? WHERE id = ?", (now, job["id"]))
-            uri = output_folder if context.switches.completed_event_has_job_folder else job["output_uri"]
-            context.events.job(connection, "Import Job Completed", job, uri)
-            tasks.finish(connection, TASK, job["id"])
-        context.outbox.wake()
-        return True
-
-    def _announce(self, connection: Any, datastore_id: str, new: image_sets.NewVersion) -> None:
-        created = new.version == 1
-        detail_type = "Image Set Created" if created else self._context.switches.increment_detail_type
-        if not detail_type:
-            return
-        self._context.events.image_set(
-            connection,
-            detail_type,
-            datastore_id=datastore_id,
-            image_set_id=new.image_set_id,
-            version=new.version,
-            is_primary=new.is_primary,
-            state="ACTIVE",
-            workflow="CREATED" if created else "UPDATED",
-        )
-
-    def _fail(self, job: Any, message: str) -> None:
-        context = self._context
-        with context.database.transaction() as connection:
-            connection.execute(
-                "UPDATE jobs SET status = 'FAILED', message = ?, ended_at = ? WHERE id = ?",
-                (message, context.database.clock(), job["id"]),
-            )
-            context.events.job(connection, "Import Job Failed", job, job["output_uri"])
-            tasks.finish(connection, TASK, job["id"])
-        context.outbox.wake()
-
     def _s3(self) -> Any:
         with self._s3_lock:
             if self._s3_client is None:
                 self._s3_client = self._context.backplane.aws("s3")
             return self._s3_client
-
-
-def _report(job: Any, scanned: int, outcomes: list[Assembled], failed: list[reports.FailedFile]) -> reports.Report:
-    folder = reports.job_folder(job["output_uri"], job["datastore_id"], job["id"])
-    report = reports.Report(job["id"], job["datastore_id"], job["input_uri"], folder, scanned, failed=list(failed))
-    for outcome in outcomes:
-        report.imported += outcome.imported
-        report.failed += outcome.failed
-        if outcome.version:
-            report.image_sets.append(
-                {
-                    "imageSetId": outcome.version.image_set_id,
-                    "imageSetVersion": outcome.version.version,
-                    "isPrimary": outcome.version.is_primary,
-                    "numberOfMatchedSOPInstances": outcome.version.matched_instances,
-                }
-            )
-    return report

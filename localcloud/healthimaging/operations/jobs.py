@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from localcloud.healthimaging.context import Context
 from localcloud.healthimaging.errors import ConflictError, NotFoundError, QuotaExceededError, ValidationError
-from localcloud.healthimaging.importing.job import TASK
+from localcloud.healthimaging.importing.lifecycle import TASK
 from localcloud.healthimaging.importing.report import job_folder
 from localcloud.healthimaging.operations.datastores import require_active, require_datastore
 from localcloud.healthimaging.state import tasks
