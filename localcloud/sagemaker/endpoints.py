@@ -24,7 +24,11 @@ log = logging.getLogger(__name__)
 
 _KIND = "Endpoint"
 _BUSY = frozenset({"Creating", "Updating", "RollingBack", "Deleting"})
+_SERVING = frozenset({"InService", "Updating", "RollingBack"})
 _THREADS = 2
+_RESTARTS = 3
+_RESTART_PAUSE_SECONDS = 1.0
+_SERVING_ERRORS = (JobFailedError, ServiceError, ClientError, BotoCoreError, OSError)
 
 
 class Endpoints:
@@ -39,6 +43,7 @@ class Endpoints:
         self._closing = threading.Event()
         self._servers: dict[str, ModelServer] = {}
         self._restarting: set[str] = set()
+        self._turns: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
         self._started = False
 
@@ -64,7 +69,7 @@ class Endpoints:
             self._started = True
             for record in self._store.all(_KIND):
                 name, status = record["document"]["EndpointName"], record["document"]["EndpointStatus"]
-                if status in ("InService", "Updating", "RollingBack"):
+                if status in _SERVING:
                     self.restart(name)
                 self._go_on(name, status)
 
@@ -93,6 +98,10 @@ class Endpoints:
             self._restarting.add(name.lower())
         self._submit(self._restart, name)
 
+    def _is_served(self, name: str) -> bool:
+        server = self._servers.get(name.lower())
+        return server is not None and server.is_alive
+
     def _go_on(self, name: str, status: str) -> None:
         if not self._started:
             return
@@ -103,7 +112,14 @@ class Endpoints:
 
     def _submit(self, do: Callable[[str], None], name: str) -> None:
         if not self._closing.is_set():
-            self._pool.submit(do, name).add_done_callback(lambda future: self._note_defect(name, future))
+            self._pool.submit(self._in_turn, do, name).add_done_callback(lambda future: self._note_defect(name, future))
+
+    def _in_turn(self, do: Callable[[str], None], name: str) -> None:
+        """What happens to one endpoint happens one after the other; what is done reads the record as it then is."""
+        with self._lock:
+            turn = self._turns.setdefault(name.lower(), threading.Lock())
+        with turn:
+            do(name)
 
     def _note_defect(self, name: str, future: Future[None]) -> None:
         error = None if future.cancelled() else future.exception()
@@ -170,12 +186,15 @@ class Endpoints:
 
     def _deploy(self, name: str) -> None:
         """Start the pending configuration's server; only when it is healthy does it replace the old one."""
-        config_name = self._record(name)["pending"]
+        record = self._record(name)
+        config_name = record["pending"]
+        if record["document"]["EndpointStatus"] not in ("Creating", "Updating", "RollingBack"):
+            return
         try:
             server, variant = self._serve(name, config_name)
         except JobInterruptedError:
             return
-        except (JobFailedError, ServiceError, ClientError, BotoCoreError, OSError) as error:
+        except _SERVING_ERRORS as error:
             self._roll_back(name, str(error)[:1024])
             return
         old = self._servers.get(name.lower())
@@ -197,12 +216,14 @@ class Endpoints:
             self._change(name, {"EndpointStatus": "InService"})
 
     def _restart(self, name: str) -> None:
+        record = self._store.get(_KIND, name.lower())
         try:
-            document = self._record(name)["document"]
-            server, _ = self._serve(name, document["EndpointConfigName"])
+            if record is None or record["document"]["EndpointStatus"] not in _SERVING or self._is_served(name):
+                return
+            server = self._serve_again(name)
         except JobInterruptedError:
             return
-        except (JobFailedError, ServiceError, ClientError, BotoCoreError, OSError) as error:
+        except _SERVING_ERRORS as error:
             self._change(name, {"EndpointStatus": "Failed", "FailureReason": str(error)[:1024]})
             return
         finally:
@@ -213,6 +234,16 @@ class Endpoints:
         self._change(name, {}, identity=server.identity)
         if old is not None:
             old.stop()
+
+    def _serve_again(self, name: str) -> ModelServer:
+        """A new server of the configuration in service; what fails is tried again a few times."""
+        for _ in range(_RESTARTS - 1):
+            try:
+                return self._serve(name, self._record(name)["document"]["EndpointConfigName"])[0]
+            except _SERVING_ERRORS as error:
+                log.warning("an endpoint did not start again", extra={"endpoint": name, "error": type(error).__name__})
+                self._closing.wait(_RESTART_PAUSE_SECONDS)
+        return self._serve(name, self._record(name)["document"]["EndpointConfigName"])[0]
 
     def _serve(self, name: str, config_name: str) -> tuple[ModelServer, dict[str, Any]]:
         """A healthy server of a configuration, and its ProductionVariantSummary. What fails is stopped again."""

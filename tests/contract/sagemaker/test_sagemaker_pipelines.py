@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ from botocore.exceptions import ClientError
 from sagemaker_support import IMAGE, REPOSITORY, ROLE, Bus, Cloud, condition, processing, running_cloud, wait_until
 
 from localcloud.sagemaker.context import Limits
+from localcloud.sagemaker.definition import parse_definition
+from localcloud.sagemaker.errors import ServiceError
 
 EXECUTION_EVENT = "SageMaker Model Building Pipeline Execution Status Change"
 STEP_EVENT = "SageMaker Model Building Pipeline Execution Step Status Change"
@@ -56,11 +59,19 @@ BAD_DEFINITIONS: dict[str, tuple[list[Any], str]] = {
 
 
 @pytest.mark.parametrize("case", BAD_DEFINITIONS)
-def test_a_bad_definition_is_refused_when_it_is_created(cloud: Cloud, case: str) -> None:
+def test_a_bad_definition_says_what_is_wrong(case: str) -> None:
     steps, told = BAD_DEFINITIONS[case]
-    refusal = _create(cloud, steps)
-    assert refusal.startswith("ValidationException: Unable to parse pipeline definition.")
-    assert told in refusal
+    with pytest.raises(ServiceError, match=re.escape(told)) as caught:
+        parse_definition(json.dumps({"Version": "2020-12-01", "Steps": steps}))
+    assert caught.value.code == "ValidationException"
+
+
+def test_a_bad_definition_is_refused_before_anything_is_created(cloud: Cloud) -> None:
+    refusal = _create(cloud, [{"Name": "T", "Type": "Transform", "Arguments": {}}])
+    assert refusal.startswith("ValidationException: Unable to parse pipeline definition. The step T has the type")
+    for text in ("not json", "[]", '{"Version": "2019-01-01", "Steps": []}'):
+        request = {"PipelineName": "p", "PipelineDefinition": text, "RoleArn": ROLE}
+        assert "Unable to parse pipeline definition" in _refusal(cloud.sagemaker.create_pipeline, **request)
     assert cloud.sagemaker.list_pipelines()["PipelineSummaries"] == []
 
 

@@ -6,13 +6,17 @@ import io
 import json
 import os
 import signal
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from sagemaker_support import BUCKET, IMAGE, ROLE, Cloud, running_cloud, wait_until
+from sagemaker_support import BUCKET, IMAGE, REPOSITORY, ROLE, Cloud, running_cloud, wait_until
+
+from localcloud.sagemaker.process import start_time
 
 GROUP = "ahi-models"
 PACKAGE_EVENT = "SageMaker Model Package State Change"
@@ -25,14 +29,18 @@ def _refusal(call: Any, **request: Any) -> str:
     return f"{caught.value.response['Error']['Code']}: {caught.value.response['Error']['Message']}"
 
 
-def _model_data(cloud: Cloud, key: str, **facts: Any) -> str:
+def _archive(**facts: Any) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         data = json.dumps(facts).encode()
         entry = tarfile.TarInfo("model.json")
         entry.size = len(data)
         tar.addfile(entry, io.BytesIO(data))
-    return cloud.put(f"{key}/model.tar.gz", buffer.getvalue())
+    return buffer.getvalue()
+
+
+def _model_data(cloud: Cloud, key: str, **facts: Any) -> str:
+    return cloud.put(f"{key}/model.tar.gz", _archive(**facts))
 
 
 def _package(cloud: Cloud, **facts: Any) -> str:
@@ -179,6 +187,41 @@ def test_an_endpoint_survives_its_process_and_a_restart(tmp_path: Path, s3: Any)
     with running_cloud(tmp_path, s3) as cloud:
         wait_until("it answers after the restart", lambda: _answers(cloud))
         assert _until(cloud, "InService")["EndpointConfigName"] == "one"
+
+
+_KILLED = """
+import sys
+from pathlib import Path
+sys.path[:0] = [{repository!r}, {tests!r}]
+from moto import mock_aws
+from sagemaker_support import BUCKET, client, running_cloud
+from test_sagemaker_registry_and_endpoints import _config, _data, _until
+with mock_aws():
+    s3 = client(None, "s3")
+    s3.create_bucket(Bucket=BUCKET)
+    with running_cloud(Path({state!r}), s3) as cloud:
+        _config(cloud, "one", _data(cloud, "one", version=1))
+        cloud.sagemaker.create_endpoint(EndpointName="ahi-model", EndpointConfigName="one")
+        _until(cloud, "InService")
+        print(cloud.service._endpoints.server("ahi-model").identity["pid"], flush=True)
+        sys.stdin.read()
+"""
+
+
+def test_an_endpoint_survives_kill_9(tmp_path: Path, s3: Any) -> None:
+    values = {"state": str(tmp_path), "repository": str(REPOSITORY), "tests": str(Path(__file__).parent)}
+    first = subprocess.Popen(
+        [sys.executable, "-c", _KILLED.format(**values)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert first.stdout is not None
+    stray = int(first.stdout.readline())
+    first.kill()
+    first.wait()
+    s3.put_object(Bucket=BUCKET, Key="one/model.tar.gz", Body=_archive(version=1))
+    assert start_time(stray) is not None, "the test is void: the server died with the service"
+    with running_cloud(tmp_path, s3) as cloud:
+        wait_until("the stray server is gone", lambda: start_time(stray) is None)
+        wait_until("it answers again", lambda: _answers(cloud))
 
 
 def _answers(cloud: Cloud) -> bool:
