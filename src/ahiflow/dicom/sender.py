@@ -188,12 +188,16 @@ def _associate(files: list[SendableFile], receiver: StorageReceiver, attempt: in
     if association.is_rejected:
         answer: Any = association.acceptor.primitive
         if answer.result == 0x02 and attempt < _ATTEMPTS - 1:  # rejected-transient, PS3.8 table 9-21
-            time.sleep(min(2.0**attempt, 8.0))
+            _pause(min(2.0**attempt, 8.0))
             return None
         raise ServiceUnavailableError(f"{place} rejected the association: {answer.reason_str}")
     if association.acceptor.primitive is not None and not association.accepted_contexts:
         raise ServiceUnavailableError(f"{place} accepts none of the SOP classes and transfer syntaxes of the study")
     raise ServiceUnavailableError(f"no DICOM receiver answers at {place}")
+
+
+def _pause(seconds: float) -> None:
+    time.sleep(seconds)
 
 
 def _send_at_once(event: evt.Event) -> None:
