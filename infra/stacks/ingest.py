@@ -57,9 +57,16 @@ class IngestStack(Stack):
             role,
             [
                 Permission(
-                    ["s3:PutObject", "s3:AbortMultipartUpload"],
+                    ["s3:PutObject"],
                     [names.bucket_arn(ingest, f"{prefix}*") for prefix in (keys.INSTANCES, keys.BATCHES)],
                     "every received instance is a key of its own",
+                ),
+                # After a crash the receiver closes the batches that it left open: it lists and reads its own instances.
+                Permission(["s3:ListBucket"], [names.bucket_arn(ingest)]),
+                Permission(
+                    ["s3:GetObject"],
+                    [names.bucket_arn(ingest, f"{keys.INSTANCES}*")],
+                    "instances of batches that a crash left open",
                 ),
                 Permission(["kms:GenerateDataKey", "kms:Decrypt"], [data_key.key_arn]),
             ],
