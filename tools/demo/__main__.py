@@ -5,6 +5,7 @@ Exit code 0 only if every stage happened and the counts agree. DATA and LABELS i
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -135,7 +136,7 @@ def _connect() -> tuple[Cloud, dict[str, str]]:
     found = environment.load(STATE)
     os.environ.update(found.shell)
     group = found.shell["AHIFLOW_MODEL_PACKAGE_GROUP_NAME"]
-    return Cloud(found, aws.client, group), dict(found.shell)
+    return Cloud(found, functools.cache(aws.client), group), dict(found.shell)
 
 
 def _explain_executions(cloud: Cloud, stages: Stages) -> None:

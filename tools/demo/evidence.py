@@ -62,16 +62,26 @@ class Cloud:
         bucket = self.environment.ingest_bucket
         return [self.read_json(bucket, item["Key"]) for item in self.objects(bucket, keys.BATCHES)]
 
-    def import_jobs(self) -> list[Json]:
-        """Every import job with all its properties."""
-        client = self.aws("medical-imaging")
-        datastore = self.environment.datastore_id
-        pages = client.get_paginator("list_dicom_import_jobs").paginate(datastoreId=datastore)
+    def ended_import_jobs(self) -> list[Json]:
+        """Summaries of the import jobs that are over."""
+        pages = self.aws("medical-imaging").get_paginator("list_dicom_import_jobs")
         return [
-            client.get_dicom_import_job(datastoreId=datastore, jobId=summary["jobId"])["jobProperties"]
-            for page in pages
+            summary
+            for page in pages.paginate(datastoreId=self.environment.datastore_id)
             for summary in page["jobSummaries"]
+            if summary["jobStatus"] in ("COMPLETED", "FAILED")
         ]
+
+    def import_job(self, job_id: str) -> Json:
+        """All properties of an import job."""
+        client = self.aws("medical-imaging")
+        found: Json = client.get_dicom_import_job(datastoreId=self.environment.datastore_id, jobId=job_id)
+        properties: Json = found["jobProperties"]
+        return properties
+
+    def import_jobs(self) -> list[Json]:
+        """Every ended import job with all its properties."""
+        return [self.import_job(summary["jobId"]) for summary in self.ended_import_jobs()]
 
     def import_summary(self, job: Json) -> Json:
         """The output manifest's ``jobSummary`` of an ended job."""

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ahiflow.errors import WorkFailedError
-from tools.demo.evidence import Cloud
+from tools.demo.evidence import Cloud, Json
 
-POLL_SECONDS = 1.0
+POLL_SECONDS = 1.5
 ENDED = ("Succeeded", "Failed", "Stopped")
 
 
@@ -34,18 +34,32 @@ class Progressed:
         )
 
 
-def look(cloud: Cloud) -> Progressed:
-    """Ask the services once."""
-    ended = [job for job in cloud.import_jobs() if job["jobStatus"] in ("COMPLETED", "FAILED")]
-    summaries = [cloud.import_summary(job) for job in ended if job["jobStatus"] == "COMPLETED"]
-    statuses = cloud.statuses()
-    return Progressed(
-        jobs_ended=len(ended),
-        accounted=sum(summary["numberOfScannedFiles"] for summary in summaries),
-        image_set_versions=sum(int(image_set["version"]) for image_set in cloud.image_sets()),
-        executions=sum(statuses.values()),
-        executions_ended=sum(statuses.get(status, 0) for status in ENDED),
-    )
+class Watcher:
+    """Asks the services how far the chain is; an ended import job is read once."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._scanned: dict[str, int] = {}
+
+    def look(self) -> Progressed:
+        """Ask once."""
+        for job in self._cloud.ended_import_jobs():
+            if job["jobId"] not in self._scanned:
+                self._scanned[job["jobId"]] = self._files_of(job)
+        statuses = self._cloud.statuses()
+        return Progressed(
+            jobs_ended=len(self._scanned),
+            accounted=sum(self._scanned.values()),
+            image_set_versions=sum(int(image_set["version"]) for image_set in self._cloud.image_sets()),
+            executions=sum(statuses.values()),
+            executions_ended=sum(statuses.get(status, 0) for status in ENDED),
+        )
+
+    def _files_of(self, job: Json) -> int:
+        if job["jobStatus"] != "COMPLETED":
+            return 0
+        described = self._cloud.import_job(job["jobId"])
+        return int(self._cloud.import_summary(described)["numberOfScannedFiles"])
 
 
 def wait_for_chain(cloud: Cloud, console: Console, *, acknowledged: int, batches: int, deadline_seconds: float) -> None:
@@ -54,6 +68,7 @@ def wait_for_chain(cloud: Cloud, console: Console, *, acknowledged: int, batches
     Raises WorkFailedError that says what was still missing at the deadline.
     """
     deadline = time.monotonic() + deadline_seconds
+    watcher = Watcher(cloud)
     columns = (
         TextColumn("  {task.description:<22}"),
         BarColumn(bar_width=30),
@@ -66,7 +81,7 @@ def wait_for_chain(cloud: Cloud, console: Console, *, acknowledged: int, batches
         executions = progress.add_task("executions ended", total=None)
         last = ""
         while True:
-            now = look(cloud)
+            now = watcher.look()
             progress.update(imports, completed=now.jobs_ended)
             progress.update(instances, completed=now.accounted)
             progress.update(executions, completed=now.executions_ended, total=now.image_set_versions or None)
@@ -93,4 +108,4 @@ def wait_for_endpoint(cloud: Cloud, name: str, *, deadline_seconds: float) -> No
             return
         if status == "Failed" or time.monotonic() > deadline:
             raise WorkFailedError(f"endpoint {name} is {status}, not InService")
-        time.sleep(POLL_SECONDS / 4)
+        time.sleep(POLL_SECONDS / 5)
