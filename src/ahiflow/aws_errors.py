@@ -78,7 +78,7 @@ def translated(what: str) -> Iterator[None]:
     except (NoCredentialsError, NoRegionError, ParamValidationError) as error:
         raise ConfigurationError(f"{what}: {_one_line(error)}") from error
     except BotoCoreError as error:  # time-outs, refused connections, cut bodies
-        raise ServiceUnavailableError(f"{what}: {type(error).__name__}") from error
+        raise ServiceUnavailableError(f"{what}: the service could not be reached ({type(error).__name__})") from error
 
 
 def _one_line(error: Exception) -> str:
