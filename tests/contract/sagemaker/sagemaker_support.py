@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from localcloud.sagemaker import shapes
 from localcloud.sagemaker.context import Limits
@@ -36,6 +38,13 @@ def wait_until(what: str, condition: Callable[[], Any], seconds: float = 60.0) -
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(0.02)
     return value
+
+
+def refusal(call: Callable[..., Any], **request: Any) -> str:
+    """Make a call that must be refused; ``<error code>: <message>``."""
+    with pytest.raises(ClientError) as caught:
+        call(**request)
+    return f"{caught.value.response['Error']['Code']}: {caught.value.response['Error']['Message']}"
 
 
 class Bus:
@@ -212,3 +221,15 @@ def condition(name: str, conditions: list[Any], if_steps: list[Any], else_steps:
     """A Condition step."""
     arguments = {"Conditions": conditions, "IfSteps": if_steps, "ElseSteps": else_steps}
     return {"Name": name, "Type": "Condition", "Arguments": arguments}
+
+
+def program_pids(state: Path) -> list[int]:
+    """Processes whose container root lies under the service's state."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"AHIFLOW_CONTAINER_ROOT={state}".encode() in entry.read_bytes():
+                found.append(int(entry.parent.name))
+        except OSError:
+            continue
+    return found

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
-from sagemaker_support import BUCKET, ROLE, Cloud, processing, training, wait_until
+from sagemaker_support import BUCKET, ROLE, Cloud, processing, refusal, training, wait_until
 
 
 def _run(cloud: Cloud, kind: str, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -36,12 +35,6 @@ def _processing(*words: str, **more: Any) -> dict[str, Any]:
 def _training(cloud: Cloud, hyperparameters: dict[str, Any], **more: Any) -> dict[str, Any]:
     uri = cloud.put("data/a.txt", b"1")
     return dict(training("x", uri.rpartition("/")[0], hyperparameters, arguments=more)["Arguments"])
-
-
-def _refusal(call: Any, **request: Any) -> str:
-    with pytest.raises(ClientError) as caught:
-        call(**request)
-    return f"{caught.value.response['Error']['Code']}: {caught.value.response['Error']['Message']}"
 
 
 def test_nothing_of_the_host_is_in_a_containers_environment(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +119,7 @@ def test_a_missing_input_fails_the_job_by_name(cloud: Cloud) -> None:
 )  # fmt: skip
 def test_what_cannot_be_honoured_is_refused(cloud: Cloud, change: dict[str, Any], told: str) -> None:
     request = _processing("tree") | change | {"ProcessingJobName": "one"}
-    assert told in _refusal(cloud.sagemaker.create_processing_job, **request)
+    assert told in refusal(cloud.sagemaker.create_processing_job, **request)
     assert cloud.sagemaker.list_processing_jobs()["ProcessingJobSummaries"] == []
 
 
@@ -192,8 +185,8 @@ def test_stop_is_honoured_running_or_waiting(cloud: Cloud, tmp_path: Path) -> No
         cloud.sagemaker.stop_processing_job(ProcessingJobName=name)
     wait_until("all stopped", lambda: {status(name) for name in names} == {"Stopped"})
     taken = wait | {"ProcessingJobName": "job0"}
-    assert "ResourceInUse" in _refusal(cloud.sagemaker.create_processing_job, **taken)
-    assert "Could not find" in _refusal(cloud.sagemaker.describe_processing_job, ProcessingJobName="other")
+    assert "ResourceInUse" in refusal(cloud.sagemaker.create_processing_job, **taken)
+    assert "Could not find" in refusal(cloud.sagemaker.describe_processing_job, ProcessingJobName="other")
 
 
 def test_tags(cloud: Cloud) -> None:

@@ -11,8 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
-from sagemaker_support import IMAGE, REPOSITORY, ROLE, Bus, Cloud, condition, processing, running_cloud, wait_until
+from sagemaker_support import (
+    IMAGE,
+    ROLE,
+    Cloud,
+    condition,
+    processing,
+    program_pids,
+    refusal,
+    running_cloud,
+    wait_until,
+)
 
 from localcloud.sagemaker.context import Limits
 from localcloud.sagemaker.definition import parse_definition
@@ -22,15 +31,9 @@ EXECUTION_EVENT = "SageMaker Model Building Pipeline Execution Status Change"
 STEP_EVENT = "SageMaker Model Building Pipeline Execution Step Status Change"
 
 
-def _refusal(call: Any, **request: Any) -> str:
-    with pytest.raises(ClientError) as caught:
-        call(**request)
-    return f"{caught.value.response['Error']['Code']}: {caught.value.response['Error']['Message']}"
-
-
 def _create(cloud: Cloud, steps: list[Any], parameters: list[Any] | None = None) -> str:
     text = json.dumps({"Version": "2020-12-01", "Parameters": parameters or [], "Steps": steps})
-    return _refusal(cloud.sagemaker.create_pipeline, PipelineName="p", PipelineDefinition=text, RoleArn=ROLE)
+    return refusal(cloud.sagemaker.create_pipeline, PipelineName="p", PipelineDefinition=text, RoleArn=ROLE)
 
 
 def _get(path: str) -> dict[str, str]:
@@ -67,11 +70,11 @@ def test_a_bad_definition_says_what_is_wrong(case: str) -> None:
 
 
 def test_a_bad_definition_is_refused_before_anything_is_created(cloud: Cloud) -> None:
-    refusal = _create(cloud, [{"Name": "T", "Type": "Transform", "Arguments": {}}])
-    assert refusal.startswith("ValidationException: Unable to parse pipeline definition. The step T has the type")
+    told = _create(cloud, [{"Name": "T", "Type": "Transform", "Arguments": {}}])
+    assert told.startswith("ValidationException: Unable to parse pipeline definition. The step T has the type")
     for text in ("not json", "[]", '{"Version": "2019-01-01", "Steps": []}'):
         request = {"PipelineName": "p", "PipelineDefinition": text, "RoleArn": ROLE}
-        assert "Unable to parse pipeline definition" in _refusal(cloud.sagemaker.create_pipeline, **request)
+        assert "Unable to parse pipeline definition" in refusal(cloud.sagemaker.create_pipeline, **request)
     assert cloud.sagemaker.list_pipelines()["PipelineSummaries"] == []
 
 
@@ -86,15 +89,15 @@ def test_parameters_are_asked_for_by_name(cloud: Cloud) -> None:
     )
     start = cloud.sagemaker.start_pipeline_execution
     given = {"Name": "ImageSetId", "Value": "x"}
-    assert "ValidationException: Parameters [ImageSetId]" in _refusal(start, PipelineName="chain")
+    assert "ValidationException: Parameters [ImageSetId]" in refusal(start, PipelineName="chain")
     for extra, told in (
         ("Nope", "[Nope] are not defined"),
         ("Count", "Count is no Integer"),
         ("Mode", "Mode is not one"),
     ):
         parameters = [given, {"Name": extra, "Value": "z"}]
-        assert told in _refusal(start, PipelineName="chain", PipelineParameters=parameters)
-    assert "ResourceNotFound" in _refusal(start, PipelineName="other", PipelineParameters=[given])
+        assert told in refusal(start, PipelineName="chain", PipelineParameters=parameters)
+    assert "ResourceNotFound" in refusal(start, PipelineName="other", PipelineParameters=[given])
     arn = start(PipelineName="chain", PipelineParameters=[given, {"Name": "Count", "Value": "7"}])[
         "PipelineExecutionArn"
     ]
@@ -114,7 +117,7 @@ def test_one_token_is_one_execution_also_after_a_restart(tmp_path: Path, s3: Any
         assert cloud.sagemaker.start_pipeline_execution(**start)["PipelineExecutionArn"] == first
         assert len(cloud.sagemaker.list_pipeline_executions(PipelineName="chain")["PipelineExecutionSummaries"]) == 1
         changed = start | {"PipelineExecutionDescription": "another request"}
-        assert "ConflictException" in _refusal(cloud.sagemaker.start_pipeline_execution, **changed)
+        assert "ConflictException" in refusal(cloud.sagemaker.start_pipeline_execution, **changed)
 
 
 def test_a_failed_step_fails_the_execution_and_a_retry_goes_on_from_there(cloud: Cloud, tmp_path: Path) -> None:
@@ -132,7 +135,7 @@ def test_a_failed_step_fails_the_execution_and_a_retry_goes_on_from_there(cloud:
     steps = cloud.steps(arn)
     assert steps["A"]["Metadata"]["ProcessingJob"]["Arn"] == first_job
     assert steps["B"]["AttemptCount"] == 2
-    assert "ConflictException" in _refusal(cloud.sagemaker.retry_pipeline_execution, PipelineExecutionArn=arn)
+    assert "ConflictException" in refusal(cloud.sagemaker.retry_pipeline_execution, PipelineExecutionArn=arn)
 
 
 def test_a_failed_program_says_why(cloud: Cloud) -> None:
@@ -148,22 +151,22 @@ def test_a_failed_program_says_why(cloud: Cloud) -> None:
 def test_stop_ends_the_jobs_and_starts_nothing_more(cloud: Cloud, tmp_path: Path) -> None:
     cloud.pipeline(processing("A", "wait", str(tmp_path / "never")), processing("B", DependsOn=["A"]))
     arn = cloud.start()
-    wait_until("the program runs", lambda: _program_pids(cloud.state))
+    wait_until("the program runs", lambda: program_pids(cloud.state))
     cloud.sagemaker.stop_pipeline_execution(PipelineExecutionArn=arn)
     assert cloud.end(arn)["PipelineExecutionStatus"] == "Stopped"
     assert {name: step["StepStatus"] for name, step in cloud.steps(arn).items()} == {"A": "Stopped"}
-    assert _program_pids(cloud.state) == []
-    assert "ConflictException" in _refusal(cloud.sagemaker.stop_pipeline_execution, PipelineExecutionArn=arn)
+    assert program_pids(cloud.state) == []
+    assert "ConflictException" in refusal(cloud.sagemaker.stop_pipeline_execution, PipelineExecutionArn=arn)
 
 
 def test_forty_executions_share_the_slots(tmp_path: Path, s3: Any) -> None:
     with running_cloud(tmp_path, s3, limits=Limits(job_slots=2)) as cloud:
         cloud.pipeline(processing("A", "wait", str(tmp_path / "go")))
         arns = [cloud.start() for _ in range(40)]
-        wait_until("two programs run", lambda: len(_program_pids(cloud.state)) == 2)
+        wait_until("two programs run", lambda: len(program_pids(cloud.state)) == 2)
         steps = [cloud.steps(arn).get("A") for arn in (arns[0], arns[-1])]
         assert all(step is None or step["StepStatus"] in ("Starting", "Executing") for step in steps)
-        assert len(_program_pids(cloud.state)) == 2
+        assert len(program_pids(cloud.state)) == 2
         (tmp_path / "go").touch()
         assert {cloud.end(arn)["PipelineExecutionStatus"] for arn in arns} == {"Succeeded"}
 
@@ -206,7 +209,7 @@ def test_definitions_are_those_of_the_start(cloud: Cloud) -> None:
     assert set(cloud.steps(arn)) == {"A"}
     assert set(cloud.steps(_ended(cloud))) == {"B"}
     cloud.sagemaker.delete_pipeline(PipelineName="chain")
-    assert "ResourceNotFound" in _refusal(cloud.sagemaker.describe_pipeline, PipelineName="chain")
+    assert "ResourceNotFound" in refusal(cloud.sagemaker.describe_pipeline, PipelineName="chain")
     assert (
         cloud.sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"] == "Succeeded"
     )
@@ -261,13 +264,13 @@ def test_resolved_arguments_are_held_against_the_request_shape(cloud: Cloud) -> 
 
 def test_faults_throttle_an_operation_once(cloud: Cloud) -> None:
     cloud.service.faults.fail_operation("ListPipelines")
-    assert "ThrottlingException" in _refusal(cloud.sagemaker.list_pipelines)
+    assert "ThrottlingException" in refusal(cloud.sagemaker.list_pipelines)
     assert cloud.sagemaker.list_pipelines()["PipelineSummaries"] == []
 
 
 def test_unknown_operations_and_members_are_refused(cloud: Cloud) -> None:
-    assert "UnknownOperationException" in _refusal(cloud.sagemaker.list_domains)
-    assert "ValidationException" in _refusal(cloud.sagemaker.describe_pipeline, PipelineName="not a name!")
+    assert "UnknownOperationException" in refusal(cloud.sagemaker.list_domains)
+    assert "ValidationException" in refusal(cloud.sagemaker.describe_pipeline, PipelineName="not a name!")
 
 
 def test_pages(cloud: Cloud) -> None:
@@ -278,7 +281,7 @@ def test_pages(cloud: Cloud) -> None:
     )
     names = [[item["PipelineName"] for item in page["PipelineSummaries"]] for page in pages]
     assert names == [["p0", "p1"], ["p2", "p3"], ["p4"]]
-    assert "Invalid NextToken" in _refusal(cloud.sagemaker.list_pipelines, NextToken="bm90aGluZw==")
+    assert "Invalid NextToken" in refusal(cloud.sagemaker.list_pipelines, NextToken="bm90aGluZw==")
 
 
 def test_the_aws_command_line_starts_and_follows_an_execution(cloud: Cloud) -> None:
@@ -305,76 +308,6 @@ def test_the_aws_command_line_starts_and_follows_an_execution(cloud: Cloud) -> N
     refused = aws("start-pipeline-execution", "--pipeline-name", "chain")
     assert refused.returncode != 0
     assert "[ImageSetId]" in refused.stderr
-
-
-def _program_pids(state: Path) -> list[int]:
-    """Processes whose container root lies under the service's state."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if f"AHIFLOW_CONTAINER_ROOT={state}".encode() in entry.read_bytes():
-                found.append(int(entry.parent.name))
-        except OSError:
-            continue
-    return found
-
-
-_KILLED = """
-import sys
-from pathlib import Path
-sys.path[:0] = [{repository!r}, {tests!r}]
-from moto import mock_aws
-from sagemaker_support import BUCKET, client, processing, running_cloud
-with mock_aws():
-    s3 = client(None, "s3")
-    s3.create_bucket(Bucket=BUCKET)
-    with running_cloud(Path({state!r}), s3) as cloud:
-        cloud.pipeline(processing("A", "wait", {go!r}), processing("B", "write", "b.txt", "1", DependsOn=["A"]))
-        print(cloud.start(), flush=True)
-        sys.stdin.read()
-"""
-
-
-@pytest.mark.parametrize("times", [1, 2], ids=["once: run again", "twice: failed with the reason"])
-def test_kill_9_loses_nothing(tmp_path: Path, s3: Any, times: int) -> None:
-    state, go = tmp_path / "state", tmp_path / "go"
-    values = {"state": str(state), "go": str(go), "repository": str(REPOSITORY), "tests": str(Path(__file__).parent)}
-    first = subprocess.Popen(
-        [sys.executable, "-c", _KILLED.format(**values)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": ""},
-    )  # fmt: skip
-    assert first.stdout is not None
-    arn = first.stdout.readline().strip()
-    strays = wait_until("the program runs", lambda: _program_pids(state))
-    first.kill()
-    first.wait()
-    assert _program_pids(state) == strays, "the test is void: the program died with the service"
-    bus = Bus()
-    if times == 2:
-        _interrupt_again(state, s3, strays)
-    with running_cloud(state, s3, bus=bus) as cloud:
-        assert not set(strays) & set(_program_pids(state))
-        go.touch()
-        end = cloud.end(arn)
-        steps = cloud.steps(arn)
-        if times == 1:
-            assert end["PipelineExecutionStatus"] == "Succeeded"
-            assert (steps["A"]["AttemptCount"], steps["B"]["AttemptCount"]) == (2, 1)
-        else:
-            assert end["PipelineExecutionStatus"] == "Failed"
-            assert "restarted while the job ran" in steps["A"]["FailureReason"]
-        jobs = cloud.sagemaker.list_processing_jobs(NameContains="-A-")["ProcessingJobSummaries"]
-        assert sorted(job["ProcessingJobStatus"] for job in jobs) == sorted(
-            ["Failed"] * times + ["Completed"] * (times == 1)
-        )
-        wait_until("the end is told", lambda: bus.details(EXECUTION_EVENT))
-        assert bus.details(EXECUTION_EVENT)[-1]["currentPipelineExecutionStatus"] == end["PipelineExecutionStatus"]
-
-
-def _interrupt_again(state: Path, s3: Any, strays: list[int]) -> None:
-    """A second service takes the execution up and goes down while the program runs."""
-    with running_cloud(state, s3):
-        wait_until("the program runs again", lambda: set(_program_pids(state)) - set(strays))
 
 
 def test_a_model_step_makes_a_model_of_a_definition_from_s3(cloud: Cloud) -> None:

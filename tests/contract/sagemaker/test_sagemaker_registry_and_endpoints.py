@@ -6,30 +6,20 @@ import io
 import json
 import os
 import signal
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from sagemaker_support import BUCKET, IMAGE, REPOSITORY, ROLE, Cloud, running_cloud, wait_until
-
-from localcloud.sagemaker.process import start_time
+from sagemaker_support import BUCKET, IMAGE, ROLE, Cloud, refusal, running_cloud, wait_until
 
 GROUP = "ahi-models"
 PACKAGE_EVENT = "SageMaker Model Package State Change"
 ENDPOINT_EVENT = "SageMaker Endpoint State Change"
 
 
-def _refusal(call: Any, **request: Any) -> str:
-    with pytest.raises(ClientError) as caught:
-        call(**request)
-    return f"{caught.value.response['Error']['Code']}: {caught.value.response['Error']['Message']}"
-
-
-def _archive(**facts: Any) -> bytes:
+def model_archive(**facts: Any) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         data = json.dumps(facts).encode()
@@ -40,7 +30,7 @@ def _archive(**facts: Any) -> bytes:
 
 
 def _model_data(cloud: Cloud, key: str, **facts: Any) -> str:
-    return cloud.put(f"{key}/model.tar.gz", _archive(**facts))
+    return cloud.put(f"{key}/model.tar.gz", model_archive(**facts))
 
 
 def _package(cloud: Cloud, **facts: Any) -> str:
@@ -81,7 +71,7 @@ def _invoke(cloud: Cloud, body: bytes = b"{}") -> dict[str, Any]:
 
 def test_versions_count_up_and_an_approval_is_an_event(cloud: Cloud) -> None:
     registry = cloud.sagemaker
-    assert "does not exist" in _refusal(registry.describe_model_package_group, ModelPackageGroupName=GROUP)
+    assert "does not exist" in refusal(registry.describe_model_package_group, ModelPackageGroupName=GROUP)
     registry.create_model_package_group(ModelPackageGroupName=GROUP)
     arns = [_package(cloud), _package(cloud)]
     assert [arn.rpartition("model-package/")[2] for arn in arns] == [f"{GROUP}/1", f"{GROUP}/2"]
@@ -104,7 +94,7 @@ def test_versions_count_up_and_an_approval_is_an_event(cloud: Cloud) -> None:
     assert [detail["ModelApprovalStatus"] for detail in details] == ["PendingManualApproval"] * 2 + ["Approved"] * 2
     assert (details[2]["ModelPackageGroupName"], details[2]["ModelPackageVersion"]) == (GROUP, 2)
     assert "ModelApprovalStatus" in details[2]["UpdatedModelPackageFields"]
-    assert "ConflictException" in _refusal(registry.delete_model_package_group, ModelPackageGroupName=GROUP)
+    assert "ConflictException" in refusal(registry.delete_model_package_group, ModelPackageGroupName=GROUP)
     for arn in arns:
         registry.delete_model_package(ModelPackageName=arn)
     registry.delete_model_package_group(ModelPackageGroupName=GROUP)
@@ -114,7 +104,7 @@ def test_only_an_approved_package_becomes_a_model(cloud: Cloud) -> None:
     cloud.sagemaker.create_model_package_group(ModelPackageGroupName=GROUP)
     arn = _package(cloud, version="from the package")
     request = {"ModelName": "m", "PrimaryContainer": {"ModelPackageName": arn}, "ExecutionRoleArn": ROLE}
-    assert "not in Approved status" in _refusal(cloud.sagemaker.create_model, **request)
+    assert "not in Approved status" in refusal(cloud.sagemaker.create_model, **request)
     cloud.sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
     _config(cloud, "m", {"ModelPackageName": arn})
     cloud.sagemaker.create_endpoint(EndpointName="ahi-model", EndpointConfigName="m")
@@ -154,7 +144,7 @@ def test_an_endpoint_answers_is_replaced_and_rolls_back(cloud: Cloud) -> None:
 
     cloud.sagemaker.delete_endpoint(EndpointName="ahi-model")
     wait_until("gone", lambda: cloud.sagemaker.list_endpoints()["Endpoints"] == [])
-    assert "ValidationError" in _refusal(cloud.runtime.invoke_endpoint, EndpointName="ahi-model", Body=b"{}")
+    assert "ValidationError" in refusal(cloud.runtime.invoke_endpoint, EndpointName="ahi-model", Body=b"{}")
     statuses = [detail["EndpointStatus"] for detail in cloud.bus.details(ENDPOINT_EVENT)]
     assert statuses == [
         "CREATING", "IN_SERVICE", "UPDATING", "IN_SERVICE", "UPDATING", "ROLLING_BACK", "IN_SERVICE", "DELETING",
@@ -182,49 +172,14 @@ def test_an_endpoint_survives_its_process_and_a_restart(tmp_path: Path, s3: Any)
         assert server.identity is not None
         os.kill(server.identity["pid"], signal.SIGKILL)
         wait_until("the process is gone", lambda: not server.is_alive)
-        assert "ModelNotReadyException" in _refusal(cloud.runtime.invoke_endpoint, EndpointName="ahi-model", Body=b"{}")
-        wait_until("it answers again", lambda: _answers(cloud))
+        assert "ModelNotReadyException" in refusal(cloud.runtime.invoke_endpoint, EndpointName="ahi-model", Body=b"{}")
+        wait_until("it answers again", lambda: answers_version_one(cloud))
     with running_cloud(tmp_path, s3) as cloud:
-        wait_until("it answers after the restart", lambda: _answers(cloud))
+        wait_until("it answers after the restart", lambda: answers_version_one(cloud))
         assert _until(cloud, "InService")["EndpointConfigName"] == "one"
 
 
-_KILLED = """
-import sys
-from pathlib import Path
-sys.path[:0] = [{repository!r}, {tests!r}]
-from moto import mock_aws
-from sagemaker_support import BUCKET, client, running_cloud
-from test_sagemaker_registry_and_endpoints import _config, _data, _until
-with mock_aws():
-    s3 = client(None, "s3")
-    s3.create_bucket(Bucket=BUCKET)
-    with running_cloud(Path({state!r}), s3) as cloud:
-        _config(cloud, "one", _data(cloud, "one", version=1))
-        cloud.sagemaker.create_endpoint(EndpointName="ahi-model", EndpointConfigName="one")
-        _until(cloud, "InService")
-        print(cloud.service._endpoints.server("ahi-model").identity["pid"], flush=True)
-        sys.stdin.read()
-"""
-
-
-def test_an_endpoint_survives_kill_9(tmp_path: Path, s3: Any) -> None:
-    values = {"state": str(tmp_path), "repository": str(REPOSITORY), "tests": str(Path(__file__).parent)}
-    first = subprocess.Popen(
-        [sys.executable, "-c", _KILLED.format(**values)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert first.stdout is not None
-    stray = int(first.stdout.readline())
-    first.kill()
-    first.wait()
-    s3.put_object(Bucket=BUCKET, Key="one/model.tar.gz", Body=_archive(version=1))
-    assert start_time(stray) is not None, "the test is void: the server died with the service"
-    with running_cloud(tmp_path, s3) as cloud:
-        wait_until("the stray server is gone", lambda: start_time(stray) is None)
-        wait_until("it answers again", lambda: _answers(cloud))
-
-
-def _answers(cloud: Cloud) -> bool:
+def answers_version_one(cloud: Cloud) -> bool:
     try:
         return _invoke(cloud)["model"] == {"version": 1}
     except ClientError as error:
@@ -237,12 +192,12 @@ def test_what_cannot_be_hosted_is_refused(cloud: Cloud) -> None:
     create = cloud.sagemaker.create_endpoint_config
     variant = {"VariantName": "a", "ModelName": "one", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
     two = [variant, variant | {"VariantName": "b"}]
-    assert "more than one production variant" in _refusal(create, EndpointConfigName="c", ProductionVariants=two)
+    assert "more than one production variant" in refusal(create, EndpointConfigName="c", ProductionVariants=two)
     other = [variant | {"ModelName": "other"}]
-    assert "Could not find model" in _refusal(create, EndpointConfigName="c", ProductionVariants=other)
+    assert "Could not find model" in refusal(create, EndpointConfigName="c", ProductionVariants=other)
     request = {"EndpointName": "ahi-model", "EndpointConfigName": "none"}
-    assert "Could not find endpoint configuration" in _refusal(cloud.sagemaker.create_endpoint, **request)
-    assert 'Could not find endpoint "arn' in _refusal(cloud.sagemaker.describe_endpoint, EndpointName="ahi-model")
+    assert "Could not find endpoint configuration" in refusal(cloud.sagemaker.create_endpoint, **request)
+    assert 'Could not find endpoint "arn' in refusal(cloud.sagemaker.describe_endpoint, EndpointName="ahi-model")
     cloud.sagemaker.delete_endpoint_config(EndpointConfigName="one")
     cloud.sagemaker.delete_model(ModelName="one")
     assert cloud.sagemaker.list_models()["Models"] == []
