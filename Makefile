@@ -48,7 +48,7 @@ arrows: setup-dev
 	@$(BIN)/lint-imports --no-cache
 types: setup-dev setup-build
 	@$(BIN)/mypy
-	@$(BUILD_BIN)/mypy app.py config.py -p infra -p pipeline.definition
+	@$(BUILD_BIN)/mypy -m app -m config -p infra -p pipeline.definition
 test: lint arrows types synth  ## the whole test suite
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 bench: setup-dev  ## benchmarks (BENCH=receive, decode, ...), ratios to the peers on the machine

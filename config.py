@@ -1,6 +1,6 @@
 """Deploy-time configuration: the reference settings and their defaults, one frozen object per stage.
 
-Read by app.py and by the local cloud's composition root only. A setting that nothing reads is a defect
+Read by app.py, the local cloud and the rendering of the pipeline definition only. A setting that nothing reads is a defect
 (tests/architecture checks it).
 """
 
