@@ -32,6 +32,7 @@ def start_import(deployed: Deployed) -> list[Permission]:
     return [
         *_ledger(deployed),
         _read(deployed, "ingest", keys.BATCHES),
+        _list(deployed, "ingest"),
         *_start_import_job(deployed),
         _decrypt(deployed),
     ]
@@ -43,6 +44,7 @@ def record_import(deployed: Deployed) -> list[Permission]:
         *_ledger(deployed),
         _read(deployed, "ingest", keys.BATCHES),
         _read(deployed, "artifacts", keys.IMPORTS),
+        _list(deployed, "ingest", "artifacts"),
         *_read_import_jobs(deployed),
         _decrypt(deployed),
     ]
@@ -65,7 +67,7 @@ def deploy_model(deployed: Deployed) -> list[Permission]:
         *_ledger(deployed),
         _read(deployed, "artifacts", keys.APPROVALS),
         _read(deployed, "artifacts", keys.EXECUTIONS),
-        Permission(["s3:ListBucket"], [names.bucket_arn(names.artifacts_bucket)]),
+        _list(deployed, "artifacts"),
         Permission(["kms:Verify"], [deployed.approval_key_arn]),
         _decrypt(deployed),
         Permission(
@@ -93,9 +95,7 @@ def reconcile(deployed: Deployed) -> list[Permission]:
         _read(deployed, "ingest", keys.BATCHES),
         _read(deployed, "artifacts", keys.IMPORTS),
         _read(deployed, "artifacts", keys.EXECUTIONS),
-        Permission(
-            ["s3:ListBucket"], [names.bucket_arn(names.ingest_bucket), names.bucket_arn(names.artifacts_bucket)]
-        ),
+        _list(deployed, "ingest", "artifacts"),
         *_start_import_job(deployed),
         *_read_import_jobs(deployed),
         Permission(["medical-imaging:ListDICOMImportJobs"], [names.datastore_arn(deployed.datastore_id)]),
@@ -121,7 +121,7 @@ PERMISSIONS: Final[Mapping[str, Callable[[Deployed], list[Permission]]]] = {
 
 def _ledger(deployed: Deployed) -> list[Permission]:
     table, index = deployed.names.table_arns()
-    actions = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:Scan"]
+    actions = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"]
     return [Permission(actions, [table]), Permission(["dynamodb:Query"], [index])]
 
 
@@ -129,6 +129,13 @@ def _read(deployed: Deployed, bucket: str, prefix: str) -> Permission:
     names = deployed.names
     name = names.ingest_bucket if bucket == "ingest" else names.artifacts_bucket
     return Permission(["s3:GetObject"], [names.bucket_arn(name, f"{prefix}*")], f"objects under {prefix} of one bucket")
+
+
+def _list(deployed: Deployed, *buckets: str) -> Permission:
+    """Without it S3 answers a key that is not there (yet) with 403, and a late manifest looks like a refusal."""
+    names = deployed.names
+    found = [names.ingest_bucket if bucket == "ingest" else names.artifacts_bucket for bucket in buckets]
+    return Permission(["s3:ListBucket"], [names.bucket_arn(name) for name in found])
 
 
 def _decrypt(deployed: Deployed) -> Permission:
@@ -145,10 +152,7 @@ def _start_import_job(deployed: Deployed) -> list[Permission]:
 
 def _read_import_jobs(deployed: Deployed) -> list[Permission]:
     datastore = deployed.names.datastore_arn(deployed.datastore_id)
-    return [
-        Permission(["medical-imaging:GetDICOMImportJob"], [datastore]),
-        Permission(["medical-imaging:GetImageSet"], [f"{datastore}/imageset/*"], "image sets of one data store"),
-    ]
+    return [Permission(["medical-imaging:GetDICOMImportJob"], [datastore])]
 
 
 def _start_execution(deployed: Deployed) -> Permission:
