@@ -92,7 +92,12 @@ def write_image_set(
         },
         "no_pixels_reason": None,
         "files": ["pixels.npy", "image_set.json"],
-        "provenance": {"ahiflow_version": "0", "metadata_schema_version": "1.1", "codecs": {}, "pseudonym_key_check": "0"},
+        "provenance": {
+            "ahiflow_version": "0",
+            "metadata_schema_version": "1.1",
+            "codecs": {},
+            "pseudonym_key_check": "0",
+        },
     }
     text = json.dumps(document)
     (folder / "image_set.json").write_text(text)
@@ -136,13 +141,14 @@ def phantoms(
     seed: int = 0,
     key: bytes = KEY,
     contrast_hu: float = 90.0,
+    radii: tuple[float, float] = (0.025, 0.05),
 ) -> list[Made]:
     """CT of patients of whom every other has a lesion in some slices of a lung."""
     random = np.random.default_rng(seed)
     made = []
     for patient in range(patients):
         label = patient % 2
-        volume = _phantom(random, slices, size, label, contrast_hu)
+        volume = _phantom(random, slices, size, label, contrast_hu, radii)
         document = write_image_set(
             images,
             f"phantom {seed} {patient}",
@@ -190,15 +196,20 @@ def container(root: Path, make: Callable[[Path], list[Made]], hyperparameters: d
 
 
 def _phantom(
-    random: np.random.Generator, slices: int, size: int, label: int, contrast_hu: float
+    random: np.random.Generator,
+    slices: int,
+    size: int,
+    label: int,
+    contrast_hu: float,
+    radii: tuple[float, float],
 ) -> npt.NDArray[np.float64]:
     row, column = np.mgrid[0:size, 0:size] / size - 0.5
     width, height = random.uniform(0.38, 0.46), random.uniform(0.28, 0.36)
     lung = random.uniform(0.10, 0.14)
-    position = int(random.integers(1, slices - 2))
+    position = int(random.integers(0, slices))
     side = random.choice([-1, 1])
     place = random.uniform(-0.05, 0.05, 2)
-    radius = random.uniform(0.025, 0.05)
+    radius = random.uniform(*radii)
     noise = random.uniform(10, 40)
     frames = []
     for index in range(slices):

@@ -46,7 +46,7 @@ Fetch = Callable[[S3Uri, Path], None]
 
 
 def read_query(content_type: str, headers: Mapping[str, str], body: bytes, maximum_slices: int, fetch: Fetch) -> Query:
-    """Read one request (header names in lower case). ``fetch(uri, path)`` downloads an object. Raises BadRequestError."""
+    """Read one request (header names in lower case); ``fetch(uri, path)`` downloads. Raises BadRequestError."""
     kind = content_type.partition(";")[0].strip().lower()
     if not body:
         raise BadRequestError("the request has no body")

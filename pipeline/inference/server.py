@@ -99,8 +99,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.NOT_FOUND, {"error": "GET /ping or POST /invocations"})
             return
         status, document = self._invoke()
-        self._send(status, document)
         log.info("invocation %d in %.0f ms", status, 1000 * (time.monotonic() - began))
+        self._send(status, document)
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: the default repeats the request line."""

@@ -27,6 +27,7 @@ _BY_CODE: Final[Mapping[str, type[AhiflowError]]] = {
     "ConflictException": NotYetConsistentError,
     "InternalServerException": ServiceUnavailableError,
     "ResourceNotFoundException": NotFoundError,
+    "ResourceNotFound": NotFoundError,  # SageMaker, with HTTP 400
     "NoSuchKey": NotFoundError,
     "NoSuchBucket": NotFoundError,
     "AccessDeniedException": AccessRefusedError,
