@@ -29,11 +29,11 @@ class Endpoint:
     serving_role_arn: str
     instance_type: str
 
-    def serve(self, package: ModelPackage) -> bool:
-        """Have the endpoint serve the package; whether it does so already.
+    def serve(self, package: ModelPackage, *, was_started: bool) -> bool:
+        """Have the endpoint serve the package; whether it does so already. ``was_started``: an earlier call began it.
 
-        Raises NotYetConsistentError while the endpoint is changing (the same call comes later), WorkFailedError when it
-        has failed: the service updates only an endpoint that is in service.
+        Raises NotYetConsistentError while the endpoint is changing to something else (the same call comes later),
+        WorkFailedError when it failed or went back to what it served before.
         """
         name = self._derived_name(package)
         self._create_model(name, package)
@@ -48,9 +48,11 @@ class Endpoint:
             return bool(status == "InService")
         if status in _CHANGING:
             raise NotYetConsistentError(f"endpoint {self.name} is {status}")
-        if status != "InService":
-            reason = now.get("FailureReason", "no reason given")
+        reason = now.get("FailureReason", "no reason given")
+        if status != "InService":  # the service updates only an endpoint that is in service
             raise WorkFailedError(f"endpoint {self.name} is {status} ({reason}): delete it, then approve again")
+        if was_started:
+            raise WorkFailedError(f"endpoint {self.name} went back to what it served before ({reason})")
         with quotas_pass(f"endpoint {self.name}"):
             self.sagemaker.update_endpoint(EndpointName=self.name, EndpointConfigName=name)
         return False

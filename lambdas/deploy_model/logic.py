@@ -8,7 +8,7 @@ from typing import Any
 
 from ahiflow import events
 from ahiflow.approvals import Approvals, SignedDecision
-from ahiflow.errors import InvalidRequestError, NotFoundError, PermanentError, SignatureError
+from ahiflow.errors import InvalidRequestError, NotFoundError, NotYetConsistentError, PermanentError, SignatureError
 from ahiflow.ledger.schema import DeploymentItem
 from ahiflow.ledger.store import Ledger
 from ahiflow.ledger.transitions import DeploymentStatus
@@ -31,7 +31,8 @@ def deploy_model(event: Mapping[str, Any], deployer: Deployer) -> str:
     """Deploy the model package that was approved, if its signed approval verifies; returns the package's ARN.
 
     The event is a hint only: what the registry, the signature and the artefact say now decides. Raises TransientError
-    when the event should come again, and PermanentError, which is in the ledger then, for what must not be deployed.
+    when the event should come again, also while the endpoint is starting, so that the ledger learns how it went; and
+    PermanentError, which is in the ledger then, for what must not be or could not be deployed.
     """
     about = events.parse(events.Event[events.ModelPackageStateChange], event).detail
     if about.model_package_group_name != deployer.registry.group:
@@ -48,13 +49,17 @@ def deploy_model(event: Mapping[str, Any], deployer: Deployer) -> str:
     if _is_superseded(deployer, package, signed):
         _note(deployer, package, attempt, "replaced", "a later approval took the endpoint")
         return package.arn
+    known = deployer.ledger.deployment(package.arn)
+    was_started = known is not None and (known.attempt, known.status) == (attempt, "deploying")
     try:
-        in_service = deployer.endpoint.serve(package)
+        in_service = deployer.endpoint.serve(package, was_started=was_started)
     except PermanentError as error:
         _note(deployer, package, attempt, "failed", str(error))
         raise
     _note(deployer, package, attempt, "in-service" if in_service else "deploying", None)
     _replace_others(deployer, package)
+    if not in_service:
+        raise NotYetConsistentError(f"endpoint {deployer.endpoint.name} is starting")
     return package.arn
 
 

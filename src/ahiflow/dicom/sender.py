@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import tempfile
 import threading
@@ -188,7 +189,7 @@ def _associate(files: list[SendableFile], receiver: StorageReceiver, attempt: in
     if association.is_rejected:
         answer: Any = association.acceptor.primitive
         if answer.result == 0x02 and attempt < _ATTEMPTS - 1:  # rejected-transient, PS3.8 table 9-21
-            _pause(min(2.0**attempt, 8.0))
+            _pause(min(2.0**attempt, 8.0) * random.uniform(0.5, 1.5))  # not all senders at once again
             return None
         raise ServiceUnavailableError(f"{place} rejected the association: {answer.reason_str}")
     if association.acceptor.primitive is not None and not association.accepted_contexts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 from pynetdicom import AE, evt
+from pynetdicom.association import Association
+from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import CTImageStorage
 from typer.testing import CliRunner
 
@@ -106,25 +109,29 @@ def test_what_an_aborted_association_left_is_sent_on_another(start: Start, tmp_p
 
 
 def test_a_full_receiver_is_asked_again(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two studies at a time, room for one: the second waits instead of failing."""
+    """The only place is taken: the study waits instead of failing."""
+    receiver = start(lambda _: 0x0000, limit=1)
+    other = AE().associate(receiver.host, receiver.port, [build_context(CTImageStorage)])
+    assert other.is_established
     pauses: list[float] = []
-    free = threading.Event()
 
     def pause(seconds: float) -> None:
         pauses.append(seconds)
-        free.set()
-        threading.Event().wait(0.2)
+        if other.is_established:
+            other.release()
+        deadline = time.monotonic() + 30
+        while acceptors() and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     monkeypatch.setattr(sender, "_pause", pause)
-
-    def on_store(_: evt.Event) -> int:
-        free.wait(20)
-        return 0x0000
-
-    files = [write_ct(tmp_path / f"{study}.dcm", 1, study) for study in ("1.2.3", "1.2.4")]
-    result = send_files(files, start(on_store, limit=1), parallel=2)
-    assert (result.acknowledged, result.refused, result.associations) == (2, (), 2)
+    result = send_files([write_ct(tmp_path / "1.dcm", 1)], receiver)
+    assert (result.acknowledged, result.refused, result.associations) == (1, (), 1)
     assert pauses
+
+
+def acceptors() -> int:
+    """How many associations are served in this process."""
+    return sum(isinstance(one, Association) and one.is_acceptor for one in threading.enumerate())
 
 
 def test_a_syntax_that_the_receiver_does_not_take_is_not_converted(start: Start, tmp_path: Path) -> None:
