@@ -17,7 +17,7 @@ def predict_on_test_study(cloud: Cloud, evidence: Evidence, endpoint_name: str) 
     The instance is found by the import job's own record of which file went into which image set.
     Raises WorkFailedError when the dataset has no test image set or its file is not in the ingest bucket.
     """
-    items = (evidence.dataset or {}).get("image_sets", [])
+    items = (evidence.dataset or {}).get("items", [])
     tested = sorted(item["image_set_id"] for item in items if item["split"] == "test")
     if not tested:
         raise WorkFailedError("no held-out image set to ask the endpoint about")

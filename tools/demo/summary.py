@@ -108,7 +108,7 @@ def dataset_facts(evidence: Evidence) -> Json:
     """SHA-256 of the dataset that was trained on, and how many patients and image sets each split has."""
     if evidence.dataset is None or evidence.evaluation is None:
         return {"sha256": None, "patients": 0, "train": 0, "validation": 0, "test": 0}
-    items = evidence.dataset["image_sets"]
+    items = evidence.dataset["items"]
     splits = Counter(item["split"] for item in items)
     return {
         "sha256": evidence.evaluation["dataset_sha256"],

@@ -77,7 +77,7 @@ def _cards(summary: Json) -> list[Json]:
 
 
 def _pictures(cloud: Cloud, evidence: Evidence) -> list[Picture]:
-    items = {item["image_set_id"]: item for item in (evidence.dataset or {}).get("image_sets", [])}
+    items = {item["image_set_id"]: item for item in (evidence.dataset or {}).get("items", [])}
     predictions = {item["image_set_id"]: item for item in (evidence.evaluation or {}).get("predictions", [])}
     found: list[Picture] = []
     labelled_first = sorted(
