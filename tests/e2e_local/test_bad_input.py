@@ -58,7 +58,10 @@ def test_an_execution_for_an_image_set_that_does_not_exist_fails_with_the_reason
         return None if status == "Executing" else str(status)
 
     assert wait_until(ended, "the execution's end") == "Failed"
-    assert "0" * 32 in client.describe_pipeline_execution(PipelineExecutionArn=arn)["FailureReason"]
+    # As in the service, the execution says only that a step failed, and the step says why.
+    steps = client.list_pipeline_execution_steps(PipelineExecutionArn=arn)["PipelineExecutionSteps"]
+    assert [(step["StepName"], step["StepStatus"]) for step in steps] == [("FetchImageSet", "Failed")]
+    assert "0" * 32 in steps[0]["FailureReason"]
 
 
 @pytest.mark.parametrize("missing", ["ImageSetId", "DatastoreId"])
