@@ -1,7 +1,7 @@
 """Deploy-time configuration: the reference settings and their defaults, one frozen object per stage.
 
-Read by app.py, the local cloud and the rendering of the pipeline definition only. A setting that nothing reads is a defect
-(tests/architecture checks it).
+Read by app.py, the local cloud and the rendering of the pipeline definition only. A setting that nothing reads is a
+defect (tests/architecture checks it).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Write requirements.lock: one resolution of every dependency group together, transitive versions included.
 
-pip is the resolver because it is the one that finds the CPU build of torch where this project is developed (docs/adr/0001).
-Local version parts (``+cpu``) are dropped: the same version is installed from wherever a machine's pip looks.
+pip is the resolver because it is the one that finds the CPU build of torch where this project is developed
+(docs/adr/0001). Local version parts (``+cpu``) are dropped: the same version is installed from wherever pip looks.
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ def resolve() -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         subprocess.run(
-            [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"]
-            + ["--report", str(report), f".[{extras}]", *groups],
+            [
+                *(sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"),
+                *("--report", str(report), f".[{extras}]", *groups),
+            ],
             cwd=ROOT,
             check=True,
         )
@@ -48,7 +50,9 @@ def main() -> None:
     """Write the lock."""
     versions = resolve()
     versions.pop("ahiflow", None)
-    lines = ["# Written by tools/lock.py (`make lock`): every version of every group. Use as constraints: pip install -c."]
+    lines = [
+        "# Written by tools/lock.py (`make lock`): every version of every group. Use as constraints: pip install -c."
+    ]
     for name, version in sorted(versions.items()):
         lines.extend(MARKED.get(name, (f"{name}=={version}",)))
     LOCK.write_text("\n".join(lines) + "\n")
