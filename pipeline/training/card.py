@@ -26,7 +26,8 @@ def model_card(metadata: Mapping[str, Any]) -> str:
 - Output: probability of {ours["class_names"][1]!r}
 - Dataset: `{ours["dataset_sha256"]}`; labels: `{ours["label_table_sha256"]}`
 - Code: {ours["code_version"]}; environment lock: `{ours["requirements_lock_sha256"] or "none in the image"}`
-- Validation patients (used to choose epoch {ours["best_epoch"]}, so optimistic): log loss \
+- Validation, each patient by the network that was not trained on him (used to choose epoch {ours["best_epoch"]} \
+and what to listen to, {ours["experts"]!r}, so optimistic): log loss \
 {ours["validation"]["log_loss"]:.3f}, ROC-AUC {"one class only" if auc is None else f"{auc:.3f}"}
 - Held-out test patients: see `evaluation.json` of the model package
 

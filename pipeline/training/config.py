@@ -16,22 +16,24 @@ class TrainingConfig(BaseModel):
     """Every choice of a training, fixed before it sees data. Unknown names and values out of range are refused.
 
     ``epochs`` is the most that is trained; ``patience`` epochs without a better validation loss end it earlier, and
-    the best epoch is kept. An epoch makes as many optimiser steps of ``batch_size`` image sets as show each once,
-    and ``minimum_steps`` at least; both classes are drawn equally often. ``members`` networks, which differ in where
-    they begin and what they are shown, are averaged. ``image_size`` is in pixels a side; ``maximum_slices`` of an
-    image set, evenly spaced, are used; ``learning_rate`` and ``weight_decay`` are AdamW's.
+    the best epoch is kept. An epoch makes as many optimiser steps of ``batch_size`` image sets as show each once, and
+    ``minimum_steps`` at least; both classes are drawn equally often, and ``slices_per_draw`` slices of an image set at
+    most. ``members`` networks are averaged; each left other patients out of its training (``folds``). ``image_size``
+    is in pixels a side; ``maximum_slices`` of an image set, evenly spaced, are used at all; ``learning_rate`` and
+    ``weight_decay`` are AdamW's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: int = Field(default=30, ge=1, le=1000)
-    patience: int = Field(default=10, ge=1, le=1000)
-    minimum_steps: int = Field(default=8, ge=1, le=10_000)
+    epochs: int = Field(default=12, ge=1, le=1000)
+    patience: int = Field(default=12, ge=1, le=1000)
+    minimum_steps: int = Field(default=16, ge=1, le=10_000)
     batch_size: int = Field(default=4, ge=1, le=256)
     learning_rate: float = Field(default=3e-3, gt=0, le=1)
     weight_decay: float = Field(default=1e-2, ge=0, le=10)
     dropout: float = Field(default=0.2, ge=0, lt=1)
-    members: int = Field(default=3, ge=1, le=25)
+    slices_per_draw: int = Field(default=4, ge=1, le=1024)
+    members: int = Field(default=4, ge=1, le=25)
     image_size: int = Field(default=128, ge=32, le=1024)
     maximum_slices: int = Field(default=32, ge=1, le=1024)
     seed: int = Field(default=20261121, ge=0, lt=2**31)

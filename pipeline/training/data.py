@@ -22,10 +22,11 @@ from pipeline.training.preprocess import to_square
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image set: ``slices`` (slice, row, column) as the network takes them, and its label."""
+    """One image set: ``slices`` (slice, row, column) as the network takes them, its label, and whose it is."""
 
     slices: Tensor
     label: int
+    patient: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class TrainingData:
 def load_training_data(manifest: DatasetManifest, images: Path, config: TrainingConfig) -> TrainingData:
     """Load both splits. Raises DatasetError when CT and other modalities are mixed: their values do not compare."""
     raw = {
-        split: [(load_image_set(images / s.path, config.maximum_slices), s.label) for s in manifest.of_split(split)]
+        split: [(load_image_set(images / s.path, config.maximum_slices), s) for s in manifest.of_split(split)]
         for split in ("train", "validation")
     }
     modalities = sorted({pixels.modality for loaded in raw.values() for pixels, _ in loaded})
@@ -52,32 +53,38 @@ def load_training_data(manifest: DatasetManifest, images: Path, config: Training
 
     def prepare(split: Split) -> tuple[Sample, ...]:
         return tuple(
-            Sample(to_square(torch.from_numpy(pixels.slices), config.image_size, intensity == "hounsfield"), label)
-            for pixels, label in raw[split]
+            Sample(
+                to_square(torch.from_numpy(pixels.slices), config.image_size, intensity == "hounsfield"),
+                item.label,
+                item.patient_pseudonym,
+            )
+            for pixels, item in raw[split]
         )
 
     return TrainingData(prepare("train"), prepare("validation"), intensity, tuple(modalities))
 
 
 class Augmentation:
-    """Small random changes that do not change the label: position, size, mirror image, noise, scanner offset."""
+    """Random changes that do not change the label: rotation by any angle, position, size, mirror image, noise, offset.
+
+    Any angle, although patients do not lie so: with few patients it is anatomy that a network learns by heart.
+    """
 
     def __init__(self, intensity: Intensity) -> None:
         unit = 1.0 if intensity == "hounsfield" else 0.001
         self._transform = Compose(
             [
-                RandFlip(prob=0.5, spatial_axis=0),
                 RandFlip(prob=0.5, spatial_axis=1),
                 RandAffine(
-                    prob=0.8,
-                    rotate_range=0.17,
-                    scale_range=0.1,
-                    translate_range=6,
+                    prob=1.0,
+                    rotate_range=math.pi,
+                    scale_range=0.2,
+                    translate_range=8,
                     padding_mode="border",
                     mode="bilinear",
                 ),
-                RandShiftIntensity(offsets=10 * unit, prob=0.5),
-                RandGaussianNoise(prob=0.5, std=15 * unit),
+                RandShiftIntensity(offsets=20 * unit, prob=0.5),
+                RandGaussianNoise(prob=0.5, std=25 * unit),
             ]
         )
 
@@ -85,20 +92,22 @@ class Augmentation:
         """Start its random numbers anew, so that an epoch does not depend on those before."""
         self._transform.set_random_state(seed=seed)
 
-    def __call__(self, slices: Tensor) -> Tensor:
-        """Change all slices of an image set in the same way. Input and output (slice, row, column)."""
+    def __call__(self, slices: Tensor, maximum_slices: int, generator: torch.Generator) -> Tensor:
+        """Draw at most ``maximum_slices`` of an image set and change them all in the same way (slice, row, column)."""
+        if len(slices) > maximum_slices:
+            slices = slices[torch.randperm(len(slices), generator=generator)[:maximum_slices]]
         return torch.as_tensor(self._transform(slices))
 
 
-def draw_batches(labels: Sequence[int], config: TrainingConfig, generator: torch.Generator) -> Iterator[list[int]]:
+def draw_batches(labels: Sequence[int], steps: int, batch_size: int, generator: torch.Generator) -> Iterator[list[int]]:
     """Indices of each batch of one epoch, the classes drawn alternately and each without repetition until used up."""
-    steps = max(config.minimum_steps, math.ceil(len(labels) / config.batch_size))
-    streams = [_endless([i for i, label in enumerate(labels) if label == wanted], generator) for wanted in (0, 1)]
+    of_class = [[i for i, label in enumerate(labels) if label == wanted] for wanted in (0, 1)]
+    streams = [_endless(indices, generator) for indices in of_class if indices]
     turn = 0
     for _ in range(steps):
         batch = []
-        for _ in range(config.batch_size):
-            batch.append(next(streams[turn % 2]))
+        for _ in range(batch_size):
+            batch.append(next(streams[turn % len(streams)]))
             turn += 1
         yield batch
 

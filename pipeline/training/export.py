@@ -141,7 +141,8 @@ def build_metadata(
         ),
         "network": (
             f"{config.members} networks averaged, {sum(p.numel() for p in trained.network.parameters())} weights: "
-            "area fractions by value, and convolutions with mean and maximum pooling over all slices"
+            "area fractions by value, and convolutions with mean and maximum pooling; "
+            f"validation chose {best.experts!r}"
         ),
         "network_data_format": {
             "inputs": {
@@ -183,6 +184,7 @@ def build_metadata(
             "requirements_lock_sha256": provenance.requirements_lock_sha256,
             "training_config": config.model_dump(),
             "best_epoch": trained.best_epoch,
+            "experts": best.experts,
             "validation": {"log_loss": best.validation_loss, "roc_auc": best.validation_roc_auc},
         },
     }

@@ -20,18 +20,23 @@ from torch.nn import functional
 
 from pipeline.metrics import log_loss, roc_auc
 from pipeline.training.config import TrainingConfig
-from pipeline.training.data import Augmentation, Sample, TrainingData, collate, draw_batches
-from pipeline.training.network import Ensemble
+from pipeline.training.data import Augmentation, TrainingData, collate, draw_batches
+from pipeline.training.folds import Fold, build_folds
+from pipeline.training.network import EXPERT_CHOICES, Ensemble
 
 
 @dataclass(frozen=True, slots=True)
 class EpochResult:
-    """Losses are mean log losses in nats. ``validation_roc_auc`` is None where one class only was held out."""
+    """Losses are mean log losses in nats; those of validation are of the ``experts`` that were best at this epoch.
+
+    ``validation_roc_auc`` is None where one class only was held out.
+    """
 
     epoch: int
     train_loss: float
     validation_loss: float
     validation_roc_auc: float | None
+    experts: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +73,13 @@ def train(
         best = resume_from["best"]
         results = [EpochResult(**result) for result in resume_from["results"]]
     augmentation = Augmentation(data.intensity)
+    folds = build_folds(data, config.members)
     while len(results) < config.epochs and not _is_exhausted(results, config.patience):
         epoch = len(results) + 1
-        train_loss = _train_epoch(network, optimiser, data.train, augmentation, config, epoch, device)
-        validation_loss, auc = _validate(network, data.validation, device)
-        results.append(EpochResult(epoch, train_loss, validation_loss, auc))
+        train_loss = _train_epoch(network, optimiser, folds, augmentation, config, epoch, device)
+        results.append(_validate(network, folds, device, epoch, train_loss))
         if best_epoch(results) == epoch:
+            network.experts.copy_(torch.tensor(EXPERT_CHOICES[results[-1].experts]))
             best = copy.deepcopy(network.state_dict())
         save(
             {
@@ -96,8 +102,8 @@ def best_epoch(results: Sequence[EpochResult]) -> int:
 def _build(data: TrainingData, config: TrainingConfig) -> Ensemble:
     network = Ensemble(config.members, data.intensity == "hounsfield", config.dropout)
     with torch.no_grad():
-        for member in network.classifiers():
-            member.standardise(member.value_features(*collate([sample.slices for sample in data.train])))
+        for member, fold in zip(network.classifiers(), build_folds(data, config.members), strict=True):
+            member.standardise(member.value_features(*collate([sample.slices for sample in fold.train])))
     return network
 
 
@@ -108,13 +114,13 @@ def _is_exhausted(results: Sequence[EpochResult], patience: int) -> bool:
 def _train_epoch(
     network: Ensemble,
     optimiser: torch.optim.Optimizer,
-    samples: Sequence[Sample],
+    folds: Sequence[Fold],
     augmentation: Augmentation,
     config: TrainingConfig,
     epoch: int,
     device: torch.device,
 ) -> float:
-    """One epoch; the mean loss of the members' summed logits, on augmented images and with dropout."""
+    """One epoch; the mean loss of the experts' summed logits, on augmented images and with dropout."""
     seed = config.seed + 7919 * epoch  # a prime apart, so that seeds of neighbouring trainings do not meet
     torch.manual_seed(seed)
     augmentation.seed(seed % 2**32)
@@ -122,16 +128,18 @@ def _train_epoch(
     for group in optimiser.param_groups:
         group["lr"] = config.learning_rate * (0.05 + 0.475 * (1 + math.cos(math.pi * (epoch - 1) / config.epochs)))
     network.train()
-    labels = [sample.label for sample in samples]
     losses: list[float] = []
-    draws = [draw_batches(labels, config, generator) for _ in network.members]
+    steps = max(config.minimum_steps, math.ceil(max(len(fold.train) for fold in folds) / config.batch_size))
+    draws = [draw_batches([s.label for s in fold.train], steps, config.batch_size, generator) for fold in folds]
     for batches in zip(*draws, strict=True):
         optimiser.zero_grad(set_to_none=True)
-        for member, batch in zip(network.classifiers(), batches, strict=True):
-            slices, sizes = collate([augmentation(samples[i].slices) for i in batch])
-            targets = torch.tensor([float(labels[i]) for i in batch], device=device)
+        for member, fold, batch in zip(network.classifiers(), folds, batches, strict=True):
+            slices, sizes = collate(
+                [augmentation(fold.train[i].slices, config.slices_per_draw, generator) for i in batch]
+            )
+            targets = torch.tensor([float(fold.train[i].label) for i in batch], device=device)
             with _mixed_precision(device):
-                logits = member.expert_logits(slices.to(device), sizes).float()
+                logits = member(slices.to(device), sizes).float()
             loss, joint = _losses(logits, targets)
             torch.autograd.backward(loss)
             losses.append(float(joint.detach()))
@@ -148,12 +156,22 @@ def _losses(expert_logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def _validate(network: Ensemble, samples: Sequence[Sample], device: torch.device) -> tuple[float, float | None]:
+def _validate(
+    network: Ensemble, folds: Sequence[Fold], device: torch.device, epoch: int, train_loss: float
+) -> EpochResult:
+    """Every member on the patients that it was not trained on; the choice of experts with the lowest loss."""
     network.eval()
-    logits = [network(sample.slices.to(device), [len(sample.slices)]).float().cpu() for sample in samples]
-    scores = torch.sigmoid(torch.cat(logits)).double().numpy()
-    labels = np.array([sample.label for sample in samples], np.int64)
-    return log_loss(labels, scores), roc_auc(labels, scores)
+    logits, labels = [], []
+    for member, fold in zip(network.classifiers(), folds, strict=True):
+        for sample in fold.held_out:
+            logits.append(member(sample.slices.to(device), [len(sample.slices)])[0].float().cpu())
+            labels.append(sample.label)
+    truth = np.array(labels, np.int64)
+    results = []
+    for name, weights in EXPERT_CHOICES.items():
+        scores = torch.sigmoid(torch.stack(logits) @ torch.tensor(weights)).double().numpy()
+        results.append(EpochResult(epoch, train_loss, log_loss(truth, scores), roc_auc(truth, scores), name))
+    return min(results, key=lambda result: result.validation_loss)
 
 
 def _mixed_precision(device: torch.device) -> AbstractContextManager[Any]:

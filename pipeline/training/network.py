@@ -15,6 +15,8 @@ HOUNSFIELD_WINDOWS = ((-1000.0, 400.0), (-160.0, 240.0), (100.0, 500.0))
 HOUNSFIELD_EDGES = (-200.0, -100.0, -50.0, 0.0, 50.0, 100.0, 150.0, 200.0, 300.0, 400.0, 600.0, 1000.0)
 RELATIVE_WINDOWS = ((0.0, 1.0), (0.0, 0.5), (0.5, 1.0))
 RELATIVE_EDGES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.01)
+# Which experts are listened to: by area fractions only, by shapes only, by both.
+EXPERT_CHOICES = {"values": (1.0, 0.0), "shapes": (0.0, 1.0), "both": (1.0, 1.0)}
 _CHANNELS = (8, 16, 32, 48)
 _STRIDES = (2, 2, 2, 1)
 
@@ -40,10 +42,10 @@ class AreaFractions(nn.Module):
 
 
 class ImageSetClassifier(nn.Module):
-    """Two experts whose logits are added: one sees how much of the body has which value, one sees shapes.
+    """Two experts: one sees how much of the body has which value, one sees shapes.
 
-    Each image set is a bag of slices: the mean over slices says what is everywhere, the maximum finds what is in one
-    place only. ``expert_logits`` gives both logits, so that each expert can be trained on its own.
+    Each image set is a bag of slices. The first looks at the mean and the maximum over slices of each area fraction;
+    the second at the mean over slices of each feature's mean (what is everywhere) and peak (what is in one place).
     """
 
     def __init__(self, hounsfield: bool, dropout: float) -> None:
@@ -61,18 +63,12 @@ class ImageSetClassifier(nn.Module):
         self.shape_head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * _CHANNELS[-1], 1))
 
     def forward(self, slices: Tensor, sizes: list[int]) -> Tensor:
-        """Logits (image set,) for the slices (slice, row, column) of several image sets, ``sizes`` slices each."""
-        return self.expert_logits(slices, sizes).sum(dim=1)
-
-    @torch.jit.export
-    def expert_logits(self, slices: Tensor, sizes: list[int]) -> Tensor:
-        """Logits (image set, expert)."""
+        """Logits (image set, expert) for the slices (slice, row, column) of image sets of ``sizes`` slices each."""
         values = (self.value_features(slices, sizes) - self.feature_mean) / self.feature_scale
         windowed = ((slices.unsqueeze(1) - self.lower) / self.span).clamp(0.0, 1.0)
         maps = self.shapes(windowed)
-        means, peaks = maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))
-        own_means, own_peaks = torch.split(means, sizes), torch.split(peaks, sizes)
-        bags = [torch.cat([own_means[i].mean(dim=0), own_peaks[i].amax(dim=0)]) for i in range(len(sizes))]
+        slice_features = torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1)
+        bags = [own.mean(dim=0) for own in torch.split(slice_features, sizes)]
         return torch.cat([self.value_head(values), self.shape_head(torch.stack(bags))], dim=1)
 
     @torch.jit.export
@@ -89,10 +85,14 @@ class ImageSetClassifier(nn.Module):
 
 
 class Ensemble(nn.Module):
-    """Members that are trained side by side; their logits are averaged."""
+    """Members that are trained side by side; their logits are averaged.
+
+    ``experts`` are the weights of the two experts' logits, which training chooses among EXPERT_CHOICES.
+    """
 
     def __init__(self, members: int, hounsfield: bool, dropout: float) -> None:
         super().__init__()
+        self.experts = nn.Buffer(torch.ones(2))
         self.members = nn.ModuleList(ImageSetClassifier(hounsfield, dropout) for _ in range(members))
 
     def classifiers(self) -> list[ImageSetClassifier]:
@@ -101,14 +101,12 @@ class Ensemble(nn.Module):
 
     def forward(self, slices: Tensor, sizes: list[int]) -> Tensor:
         """Logits (image set,)."""
-        return torch.stack([member(slices, sizes) for member in self.members]).mean(dim=0)
+        return torch.stack([member(slices, sizes) @ self.experts for member in self.members]).mean(dim=0)
 
 
 def _blocks(channels: int) -> list[nn.Module]:
     blocks: list[nn.Module] = []
     for out_channels, strides in zip(_CHANNELS, _STRIDES, strict=True):
-        blocks.append(
-            Convolution(2, channels, out_channels, strides=strides, act="RELU", norm=("GROUP", {"num_groups": 4}))
-        )
+        blocks.append(Convolution(2, channels, out_channels, strides=strides, act="RELU", norm="BATCH"))
         channels = out_channels
     return blocks

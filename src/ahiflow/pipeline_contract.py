@@ -100,4 +100,4 @@ CHECKPOINTS: Final = "checkpoints"
 
 # Hyperparameters of TrainModel, as SageMaker passes them: strings in input/config/hyperparameters.json. What is not
 # named here has the training program's own default.
-HYPERPARAMETERS: Final[Mapping[str, str]] = {"epochs": "30", "seed": "20261121"}
+HYPERPARAMETERS: Final[Mapping[str, str]] = {"epochs": "12", "seed": "20261121"}

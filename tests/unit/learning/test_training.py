@@ -24,7 +24,7 @@ from pipeline.training.loop import EpochResult, train
 from pipeline.training.preprocess import to_square
 from tests.learning_support import Made, container, phantoms, write_image_set
 
-TINY = {"epochs": "10", "members": "2", "image_size": "32", "minimum_steps": "6", "batch_size": "4"}
+TINY = {"epochs": "8", "members": "2", "image_size": "32", "minimum_steps": "6", "batch_size": "4"}
 
 
 def easy(images: Path) -> list[Made]:
