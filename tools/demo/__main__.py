@@ -97,7 +97,7 @@ def _demonstrate(stages: Stages, environ: Mapping[str, str]) -> list[str]:
     evidence = summary.gather(cloud)
     with stages.stage("predict", "asking the endpoint about a patient it has never seen"):
         prediction = predict_on_test_study(cloud, evidence, name)
-        stages.say(json.dumps(prediction))
+        stages.say(_prediction(prediction))
     with stages.stage("retrieve", "retrieving the model"):
         model_folder = BUILD / "model"
         shell.ahiflow("models", "get", arn, "--out", str(model_folder), environ=env)
@@ -175,8 +175,8 @@ def _table(console: Console, figures: Json) -> None:
         "frames": f"{figures['frames']['verified']} of {figures['frames']['fetched']} verified by CRC32",
         "dataset": f"{figures['dataset']['patients']} patients, sha256 {str(figures['dataset']['sha256'])[:12]}",
         "ROC-AUC": _metric(metrics.get("roc_auc")),
-        "model": f"{figures['model']['model_package_arn']} ({figures['model']['approval_status']})",
-        "endpoint": f"{figures['endpoint']['name']}: {json.dumps(figures['endpoint']['prediction'])}",
+        "model": f"{str(figures['model']['model_package_arn']).rpartition(':')[2]}, {figures['model']['approval_status']}",
+        "endpoint": f"{figures['endpoint']['name']}: {_prediction(figures['endpoint']['prediction'])}",
         "retrieved": figures["retrieved_model"],
         "time": f"{figures['seconds']['total']:.0f} s",
         "report": _relative(BUILD / "report.html"),
@@ -187,6 +187,10 @@ def _table(console: Console, figures: Json) -> None:
     console.print(
         f"[dim]{datetime.now().astimezone():%Y-%m-%d %H:%M} summary in {_relative(BUILD / 'summary.json')}[/]"
     )
+
+
+def _prediction(prediction: Json) -> str:
+    return f"{prediction['label']}, probability {prediction['probability']:.2f}"
 
 
 def _metric(metric: Json | None) -> str:

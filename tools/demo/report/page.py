@@ -161,8 +161,9 @@ def _model_card(story: Story) -> list[tuple[str, Any]]:
 
 def _limits(story: Story) -> str:
     return (
-        f"The test holds {story.summary['dataset']['test']} image sets, so the interval is wide; "
-        "scanners, populations and protocols outside this cohort were not seen."
+        f"The test holds only {story.summary['dataset']['test']} image sets: whatever the interval, such a figure "
+        "says that the chain works, not how good a model would be on other patients. Scanners, populations and "
+        "protocols outside this cohort were not seen."
     )
 
 
