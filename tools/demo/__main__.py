@@ -175,7 +175,7 @@ def _table(console: Console, figures: Json) -> None:
         "frames": f"{figures['frames']['verified']} of {figures['frames']['fetched']} verified by CRC32",
         "dataset": f"{figures['dataset']['patients']} patients, sha256 {str(figures['dataset']['sha256'])[:12]}",
         "ROC-AUC": _metric(metrics.get("roc_auc")),
-        "model": f"{str(figures['model']['model_package_arn']).rpartition(':')[2]}, {figures['model']['approval_status']}",
+        "model": f"{_short(figures['model']['model_package_arn'])}, {figures['model']['approval_status']}",
         "endpoint": f"{figures['endpoint']['name']}: {_prediction(figures['endpoint']['prediction'])}",
         "retrieved": figures["retrieved_model"],
         "time": f"{figures['seconds']['total']:.0f} s",
@@ -187,6 +187,10 @@ def _table(console: Console, figures: Json) -> None:
     console.print(
         f"[dim]{datetime.now().astimezone():%Y-%m-%d %H:%M} summary in {_relative(BUILD / 'summary.json')}[/]"
     )
+
+
+def _short(arn: str | None) -> str:
+    return str(arn).rpartition(":")[2]
 
 
 def _prediction(prediction: Json) -> str:
