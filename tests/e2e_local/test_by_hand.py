@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from machine_support import Machine, wait_until
+from machine_support import ROOT, Machine, wait_until
+
+from ahiflow.placeholders import fill
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +166,20 @@ def _image_set_of(machine: Machine, execution: dict[str, Any]) -> str:
         execution["PipelineExecutionArn"],
     )
     return next(item["Value"] for item in found["PipelineParameters"] if item["Name"] == "ImageSetId")
+
+
+def test_the_pipeline_that_ran_is_the_committed_one(machine: Machine) -> None:
+    """And tests/infra shows that the deployed one is the committed one: what runs here is what is deployed."""
+    shell, facts = machine.shell, machine.facts
+    described = machine.aws("sagemaker", "describe-pipeline", "--pipeline-name", facts["pipeline_name"])
+    registry = "123456789012.dkr.ecr.us-east-1.amazonaws.com/ahiflow"
+    values = {
+        "PipelineRoleArn": described["RoleArn"],
+        "ArtifactsBucketName": facts["artifacts_bucket"],
+        "FetcherImageUri": f"{registry}/fetcher:local",
+        "LearningImageUri": f"{registry}/learning:local",
+        "PseudonymSecretId": shell["AHIFLOW_PSEUDONYM_SECRET_ID"],
+        "ModelPackageGroupName": shell["AHIFLOW_MODEL_PACKAGE_GROUP_NAME"],
+    }
+    committed = json.loads((ROOT / "pipeline" / "definition" / "pipeline.json").read_text())
+    assert json.loads(described["PipelineDefinition"]) == fill(committed, values)
