@@ -14,7 +14,7 @@ from ahiflow.dataset import DatasetManifest
 from ahiflow.errors import DatasetError
 from pipeline import metrics
 from pipeline.bundle import Bundle
-from pipeline.evaluation.bootstrap import bootstrap_roc_auc
+from pipeline.evaluation.bootstrap import bootstrap_roc_auc, score_interval
 from pipeline.imaging import load_image_set
 
 THRESHOLD = 0.5
@@ -81,17 +81,22 @@ def _arrays(predictions: Sequence[Prediction]) -> tuple[metrics.Labels, metrics.
 
 
 def _roc_auc(predictions: Sequence[Prediction], auc: float | None) -> Json:
+    """The interval is the wider end of two: patients drawn again, and the score interval for as many patients."""
     if auc is None:
         return {}
-    interval = bootstrap_roc_auc(*_arrays(predictions), [p.patient_pseudonym for p in predictions])
-    if interval is None:
-        return {"roc_auc": {"value": auc}}
+    patients = [{p.patient_pseudonym for p in predictions if p.label == label} for label in (0, 1)]
+    low, high = score_interval(auc, len(patients[1]), len(patients[0]))
+    drawn = bootstrap_roc_auc(*_arrays(predictions), [p.patient_pseudonym for p in predictions])
+    if drawn is None:
+        return {"roc_auc": {"value": auc, "ci95": [low, high]}}
     return {
         "roc_auc": {
             "value": auc,
-            "standard_deviation": interval.standard_deviation,
-            "ci95": [interval.low, interval.high],
-            "resamples": interval.resamples,
+            "standard_deviation": drawn.standard_deviation,
+            "ci95": [min(low, drawn.low), max(high, drawn.high)],
+            "ci95_bootstrap": [drawn.low, drawn.high],
+            "ci95_score": [low, high],
+            "resamples": drawn.resamples,
         }
     }
 

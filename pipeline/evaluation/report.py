@@ -36,7 +36,7 @@ def render_report(evaluation: dict[str, Any]) -> str:
 <p class="{verdict}"><strong>Quality gate: {verdict}.</strong> {escape(gate["reason"])}</p>
 <p>{test["image_sets"]} image sets of {test["patients"]} held-out patients, {test["positives"]} positive.
 Dataset <code>{escape(evaluation["dataset_sha256"])}</code>. Not for diagnosis.</p>
-{_table(("metric", "value", "95 % interval, patients redrawn"), scalars)}
+{_table(("metric", "value", "95 % interval, by patient"), scalars)}
 {_roc_svg(curve["false_positive_rates"], curve["true_positive_rates"])}
 <h2>Confusion matrix at {evaluation["threshold"]}</h2>
 {_table(("true / predicted", *names), matrix)}

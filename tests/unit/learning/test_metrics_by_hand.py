@@ -10,7 +10,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 
 from pipeline import metrics
-from pipeline.evaluation.bootstrap import bootstrap_roc_auc
+from pipeline.evaluation.bootstrap import bootstrap_roc_auc, score_interval
 
 
 def arrays(labels: list[int], scores: list[float]) -> tuple[metrics.Labels, metrics.Scores]:
@@ -81,6 +81,15 @@ def test_the_interval_draws_patients_and_not_images() -> None:
     assert once is not None
     assert often == once
     assert (once.low, once.high) == (0.0, 1.0)
+
+
+def test_perfect_separation_of_few_patients_is_not_certain() -> None:
+    low, high = score_interval(1.0, 2, 3)
+    assert high == 1.0
+    assert low < 0.5
+    assert score_interval(1.0, 200, 300)[0] > 0.97
+    low, high = score_interval(0.5, 10, 10)
+    assert low == pytest.approx(1 - high, abs=1e-3)
 
 
 def test_no_interval_when_no_draw_has_both_classes() -> None:
