@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ahiflow import pipeline_contract
+from ahiflow.resource_names import ResourceNames
+
 
 @dataclass(frozen=True, slots=True)
 class StageConfig:
@@ -48,3 +51,47 @@ STAGES: dict[str, StageConfig] = {
     "staging": StageConfig(stage="staging"),
     "prod": StageConfig(stage="prod", storescp_tasks=2, log_retention_days=365),
 }
+
+
+def resource_names(config: StageConfig, *, account_id: str, partition: str) -> ResourceNames:
+    """Names of what is deployed for a stage in an account."""
+    return ResourceNames(
+        resource_prefix=config.resource_prefix,
+        region=config.deploy_region,
+        account_id=account_id,
+        partition=partition,
+        sagemaker_bucket_name=config.sagemaker_bucket_name,
+        pipeline_name=config.pipeline_name,
+        model_package_group_name=config.model_package_group_name,
+    )
+
+
+def parameter_defaults(config: StageConfig) -> dict[str, str | int | float]:
+    """Defaults of the pipeline parameters that the configuration sets."""
+    return {
+        pipeline_contract.PARAMETER_PROCESSING_INSTANCE_TYPE: config.processing_instance_type,
+        pipeline_contract.PARAMETER_TRAINING_INSTANCE_TYPE: config.training_instance_type,
+        pipeline_contract.PARAMETER_MAX_FRAMES: config.max_frames_per_imageset,
+        pipeline_contract.PARAMETER_OUTPUT_FORMAT: config.output_format,
+        pipeline_contract.PARAMETER_MINIMUM_ROC_AUC: config.minimum_roc_auc,
+    }
+
+
+def function_variables(
+    config: StageConfig, names: ResourceNames, *, datastore_id: str, approval_key_id: str
+) -> dict[str, str]:
+    """Every value that a function of ahiflow.settings.FUNCTION_SETTINGS may need, by the variable's name."""
+    return {
+        "LEDGER_TABLE_NAME": names.ledger_table,
+        "INGEST_BUCKET_NAME": names.ingest_bucket,
+        "ARTIFACTS_BUCKET_NAME": names.artifacts_bucket,
+        "DATASTORE_ID": datastore_id,
+        "IMPORT_ROLE_ARN": names.role_arn("import"),
+        "SERVING_ROLE_ARN": names.role_arn("serving"),
+        "PIPELINE_NAME": config.pipeline_name,
+        "START_NON_PRIMARY": str(config.start_non_primary).lower(),
+        "MODEL_PACKAGE_GROUP_NAME": config.model_package_group_name,
+        "ENDPOINT_NAME": config.endpoint_name,
+        "INFERENCE_INSTANCE_TYPE": config.inference_instance_type,
+        "APPROVAL_KEY_ID": approval_key_id,
+    }

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ahiflow import pipeline_contract as contract
 from ahiflow.errors import ConfigurationError
 from ahiflow.placeholders import fill
-from config import StageConfig
+from config import StageConfig, parameter_defaults
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -20,17 +19,6 @@ def load(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise ConfigurationError(f"{path.name} is not rendered: run `make definition`") from error
     return document
-
-
-def parameter_defaults(config: StageConfig) -> dict[str, str | int | float]:
-    """Defaults of the parameters that the configuration sets."""
-    return {
-        contract.PARAMETER_PROCESSING_INSTANCE_TYPE: config.processing_instance_type,
-        contract.PARAMETER_TRAINING_INSTANCE_TYPE: config.training_instance_type,
-        contract.PARAMETER_MAX_FRAMES: config.max_frames_per_imageset,
-        contract.PARAMETER_OUTPUT_FORMAT: config.output_format,
-        contract.PARAMETER_MINIMUM_ROC_AUC: config.minimum_roc_auc,
-    }
 
 
 def configured(document: Mapping[str, Any], config: StageConfig) -> dict[str, Any]:

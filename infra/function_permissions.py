@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from ahiflow import keys
+from ahiflow.resource_names import ResourceNames
 from config import StageConfig
 from infra.constructs.permissions import Permission
-from infra.names import Names
+from infra.names import names_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +23,9 @@ class Deployed:
     approval_key_arn: str
 
     @property
-    def names(self) -> Names:
+    def names(self) -> ResourceNames:
         """Names of what is deployed."""
-        return Names(self.config)
+        return names_of(self.config)
 
 
 def start_import(deployed: Deployed) -> list[Permission]:

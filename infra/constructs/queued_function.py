@@ -20,7 +20,7 @@ from ahiflow.routes import Route
 from config import StageConfig
 from infra.constructs.log_group import log_group
 from infra.constructs.permissions import Permission, acknowledge, grant
-from infra.names import Names
+from infra.names import names_of
 
 MAXIMUM_RECEIVES: Final = 5
 MEMORY_MIB: Final = 512
@@ -48,7 +48,7 @@ class QueuedFunction(Construct):
     ) -> None:
         super().__init__(scope, function.title().replace("_", ""))
         self._config = config
-        self._names = Names(config)
+        self._names = names_of(config)
         seconds = TIMEOUT_SECONDS.get(function, USUAL_TIMEOUT_SECONDS)
         self.dead_letters = self._queue("DeadLetters", self._names.dead_letter_queue(function))
         self.queue = self._queue(

@@ -13,7 +13,7 @@ from constructs import Construct
 from ahiflow import keys
 from config import StageConfig
 from infra.constructs.permissions import Permission, grant
-from infra.names import Names, fill
+from infra.names import fill, names_of
 
 
 class ImagingStack(Stack):
@@ -22,7 +22,7 @@ class ImagingStack(Stack):
     def __init__(self, scope: Construct, id_: str, *, config: StageConfig, data_key: kms.IKey, **kwargs: Any) -> None:
         super().__init__(scope, id_, **kwargs)
         self._config = config
-        self._names = Names(config)
+        self._names = names_of(config)
         datastore_id = config.datastore_id or self._datastore()
         self._import_role(datastore_id, data_key)
         export = f"{config.resource_prefix}-datastore-id"

@@ -19,7 +19,7 @@ from ahiflow.settings import StoreScpSettings
 from config import StageConfig
 from infra.constructs.log_group import log_group
 from infra.constructs.permissions import Permission, acknowledge, grant
-from infra.names import Names
+from infra.names import names_of
 
 # Fargate's longest; StoreScpSettings.stop_timeout_seconds stays below it.
 STOP_TIMEOUT: Final = Duration.seconds(120)
@@ -50,7 +50,7 @@ class IngestStack(Stack):
         CfnOutput(self, "CalledAeTitle", value=config.called_ae_title)
 
     def _task(self, image_folder: Path, data_key: kms.IKey) -> ecs.FargateTaskDefinition:
-        config, names = self._config, Names(self._config)
+        config, names = self._config, names_of(self._config)
         role = iam.Role(self, "TaskRole", assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"))
         ingest = names.ingest_bucket
         grant(
@@ -92,7 +92,7 @@ class IngestStack(Stack):
 
     def _environment(self) -> dict[str, str]:
         values = {
-            "INGEST_BUCKET_NAME": Names(self._config).ingest_bucket.replace("{account}", self.account),
+            "INGEST_BUCKET_NAME": names_of(self._config).ingest_bucket.replace("{account}", self.account),
             "CALLED_AE_TITLE": self._config.called_ae_title,
             "DICOM_HOST": "0.0.0.0",  # the container's own interface; the security group decides who reaches it
             "DICOM_PORT": str(self._config.dicom_port),

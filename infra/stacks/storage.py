@@ -15,7 +15,7 @@ from ahiflow import keys
 from ahiflow.ledger.schema import TABLE
 from config import StageConfig
 from infra.constructs.permissions import acknowledge
-from infra.names import Names, fill
+from infra.names import fill, names_of
 
 _ATTRIBUTE_TYPES = {"S": dynamodb.AttributeType.STRING, "N": dynamodb.AttributeType.NUMBER}
 _NOT_HEX = "ghijklmnopqrstuvwxyz"
@@ -27,7 +27,7 @@ class StorageStack(Stack):
     def __init__(self, scope: Construct, id_: str, *, config: StageConfig, **kwargs: Any) -> None:
         super().__init__(scope, id_, **kwargs)
         self._config = config
-        self._names = Names(config)
+        self._names = names_of(config)
         self._removal = RemovalPolicy.RETAIN if config.retain_data else RemovalPolicy.DESTROY
         self.data_key = kms.Key(
             self,

@@ -17,7 +17,7 @@ from ahiflow import pipeline_contract as contract
 from config import StageConfig
 from infra import definition
 from infra.constructs.permissions import Permission, grant
-from infra.names import Names, fill
+from infra.names import fill, fill_all, names_of
 
 _ECR_TOKEN = "ecr:GetAuthorizationToken has no resource"
 _LOG_GROUPS = ("ProcessingJobs", "TrainingJobs", "Endpoints")
@@ -40,7 +40,7 @@ class TrainingStack(Stack):
     ) -> None:
         super().__init__(scope, id_, **kwargs)
         self._config = config
-        self._names = Names(config)
+        self._names = names_of(config)
         self._data_key = data_key
         self._images = {
             name: ecr_assets.DockerImageAsset(
@@ -66,15 +66,12 @@ class TrainingStack(Stack):
         CfnOutput(self, "ServingRoleArn", value=fill(self._names.role_arn("serving")))
 
     def _pipeline(self, path: Path, pipeline_role: iam.Role, execution_role: iam.Role) -> sagemaker.CfnPipeline:
-        values = {
-            "PipelineRoleArn": execution_role.role_arn,
-            "ArtifactsBucketName": fill(self._names.artifacts_bucket),
-            "FetcherImageUri": self._images[contract.IMAGE_FETCHER].image_uri,
-            "LearningImageUri": self._images[contract.IMAGE_LEARNING].image_uri,
-            "PseudonymSecretId": self._names.pseudonym_secret,
-            "ModelPackageGroupName": self._config.model_package_group_name,
-        }
-        body = definition.deployed(definition.load(path), self._config, values)
+        values = self._names.pipeline_placeholders(
+            role_arn=execution_role.role_arn,
+            fetcher_image_uri=self._images[contract.IMAGE_FETCHER].image_uri,
+            learning_image_uri=self._images[contract.IMAGE_LEARNING].image_uri,
+        )
+        body = definition.deployed(definition.load(path), self._config, fill_all(values))
         pipeline = sagemaker.CfnPipeline(
             self,
             "Pipeline",

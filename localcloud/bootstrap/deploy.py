@@ -64,12 +64,12 @@ def request_sweep(plan: Plan, aws: Aws) -> None:
         "account": plan.account_id,
         "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "region": plan.region,
-        "resources": [f"arn:aws:events:{plan.region}:{plan.account_id}:rule/{routes.rule_name(plan, sweep)}"],
+        "resources": [plan.names.rule_arn(sweep.name)],
         "detail": {},
     }
     with _made("the sweep after a crash"):
         sqs = aws("sqs")
-        url = sqs.get_queue_url(QueueName=plan.unit(sweep.function))["QueueUrl"]
+        url = sqs.get_queue_url(QueueName=plan.names.unit(sweep.function))["QueueUrl"]
         sqs.send_message(QueueUrl=url, MessageBody=json.dumps(event))
 
 
@@ -77,14 +77,14 @@ def _describe(plan: Plan, datastore_id: str, approval_key_arn: str) -> Deploymen
     return Deployment(
         region=plan.region,
         datastore_id=datastore_id,
-        ingest_bucket=plan.ingest_bucket,
-        artifacts_bucket=plan.artifacts_bucket,
-        ledger_table=plan.ledger_table,
+        ingest_bucket=plan.names.ingest_bucket,
+        artifacts_bucket=plan.names.artifacts_bucket,
+        ledger_table=plan.names.ledger_table,
         pipeline_name=plan.config.pipeline_name,
         model_package_group_name=plan.config.model_package_group_name,
         endpoint_name=plan.config.endpoint_name,
         approval_key_id=approval_key_arn,
-        pseudonym_secret_id=plan.pseudonym_secret,
+        pseudonym_secret_id=plan.names.pseudonym_secret,
         queue_prefix=plan.config.resource_prefix,
         called_ae_title=plan.config.called_ae_title,
     )

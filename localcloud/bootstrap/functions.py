@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from ahiflow.errors import ConfigurationError
 from ahiflow.routes import FUNCTIONS
-from localcloud.bootstrap.plan import SETTINGS, Plan
+from ahiflow.settings import FUNCTION_SETTINGS
+from localcloud.bootstrap.plan import Plan
 
 # Seconds that one invocation may take; the queue before it hides a message as long, so it is also the pause before
 # a failed message is tried again. reconcile may have to rebuild a ledger.
@@ -38,7 +39,7 @@ def code_of(zips: Path, function: str) -> bytes:
 
 def environment_of(function: str, variables: Mapping[str, str]) -> dict[str, str]:
     """Variables of one function: its settings, AWS's, and the powertools'."""
-    settings = SETTINGS[function]
+    settings = FUNCTION_SETTINGS[function]
     if missing := settings.required_names() - variables.keys():
         raise ConfigurationError(f"nobody provides {', '.join(sorted(missing))} for the function {function}")
     wanted = {name: value for name, value in variables.items() if name in settings.names() or name.startswith("AWS_")}
@@ -51,11 +52,11 @@ def environment_of(function: str, variables: Mapping[str, str]) -> dict[str, str
 
 
 def _ensure(client: Any, plan: Plan, function: str, code: bytes, environment: Mapping[str, str]) -> None:
-    name = plan.unit(function)
+    name = plan.names.unit(function)
     settings: dict[str, Any] = {
         "Runtime": _RUNTIME,
         "Handler": f"lambdas.{function}.handler.handler",
-        "Role": plan.role_arn("functions"),
+        "Role": plan.names.role_arn("functions"),
         "Timeout": TIMEOUT_SECONDS[function],
         "MemorySize": _MEMORY_MIB,
         "Environment": {"Variables": dict(environment)},

@@ -22,25 +22,27 @@ def ensure_pseudonym_key(secretsmanager: Any, plan: Plan, state: Path) -> None:
     """
     path = state / "pseudonym.key"
     try:
-        secret = secretsmanager.get_secret_value(SecretId=plan.pseudonym_secret)
+        secret = secretsmanager.get_secret_value(SecretId=plan.names.pseudonym_secret)
     except secretsmanager.exceptions.ResourceNotFoundException:
         if not path.exists():
             write_private(path, secrets.token_hex(_KEY_BYTES).encode())
-        secretsmanager.create_secret(Name=plan.pseudonym_secret, SecretString=path.read_text())
+        secretsmanager.create_secret(Name=plan.names.pseudonym_secret, SecretString=path.read_text())
         return
     if not path.exists():
         write_private(path, secret["SecretString"].encode())
     if path.read_text() != secret["SecretString"]:
-        raise ConfigurationError(f"{path} and the secret {plan.pseudonym_secret} differ: restore the one that was used")
+        raise ConfigurationError(
+            f"{path} and the secret {plan.names.pseudonym_secret} differ: restore the one that was used"
+        )
 
 
 def ensure_approval_key(kms: Any, plan: Plan) -> str:
     """Make the key that signs approvals (ECDSA on P-256, SHA-256) under its alias; gives its ARN."""
     try:
-        return str(kms.describe_key(KeyId=plan.approval_key_alias)["KeyMetadata"]["Arn"])
+        return str(kms.describe_key(KeyId=plan.names.approval_key_alias)["KeyMetadata"]["Arn"])
     except kms.exceptions.NotFoundException:
         made = kms.create_key(KeyUsage="SIGN_VERIFY", KeySpec="ECC_NIST_P256", Description="signs model approvals")
-        kms.create_alias(AliasName=plan.approval_key_alias, TargetKeyId=made["KeyMetadata"]["KeyId"])
+        kms.create_alias(AliasName=plan.names.approval_key_alias, TargetKeyId=made["KeyMetadata"]["KeyId"])
         return str(made["KeyMetadata"]["Arn"])
 
 
@@ -52,6 +54,6 @@ def ensure_roles(iam: Any, plan: Plan) -> None:
             "Statement": [{"Effect": "Allow", "Principal": {"Service": principal}, "Action": "sts:AssumeRole"}],
         }
         try:
-            iam.get_role(RoleName=plan.role_name(role))
+            iam.get_role(RoleName=plan.names.role(role))
         except iam.exceptions.NoSuchEntityException:
-            iam.create_role(RoleName=plan.role_name(role), AssumeRolePolicyDocument=json.dumps(trust))
+            iam.create_role(RoleName=plan.names.role(role), AssumeRolePolicyDocument=json.dumps(trust))

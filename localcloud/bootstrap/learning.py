@@ -8,6 +8,7 @@ from typing import Any
 
 from ahiflow.errors import ConfigurationError
 from ahiflow.placeholders import fill
+from config import parameter_defaults
 from localcloud.bootstrap.plan import Plan
 
 
@@ -19,7 +20,7 @@ def definition(path: Path, plan: Plan) -> str:
         raise ConfigurationError(f"the pipeline definition {path} is missing: `make render` makes it") from error
     except ValueError as error:
         raise ConfigurationError(f"the pipeline definition {path} is no JSON: `make render` makes it") from error
-    defaults = plan.parameter_defaults()
+    defaults = parameter_defaults(plan.config)
     for parameter in document["Parameters"]:
         if parameter["Name"] in defaults:
             parameter["DefaultValue"] = defaults[parameter["Name"]]
@@ -29,7 +30,7 @@ def definition(path: Path, plan: Plan) -> str:
 def ensure_pipeline(sagemaker: Any, plan: Plan, document: str) -> None:
     """Make the pipeline, or update it when its definition differs."""
     name = plan.config.pipeline_name
-    wanted = {"PipelineName": name, "PipelineDefinition": document, "RoleArn": plan.role_arn("pipeline")}
+    wanted = {"PipelineName": name, "PipelineDefinition": document, "RoleArn": plan.names.role_arn("pipeline")}
     summaries = sagemaker.list_pipelines(PipelineNamePrefix=name)["PipelineSummaries"]
     if name not in [summary["PipelineName"] for summary in summaries]:
         sagemaker.create_pipeline(**wanted)

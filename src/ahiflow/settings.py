@@ -7,7 +7,7 @@ synthesis time.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -101,6 +101,16 @@ class ReconcileSettings(EnvSettings):
     import_role_arn: str
     pipeline_name: str
     start_non_primary: bool = True
+
+
+# Settings of each of ahiflow.routes.FUNCTIONS.
+FUNCTION_SETTINGS: Final[Mapping[str, type[EnvSettings]]] = {
+    "start_import": StartImportSettings,
+    "record_import": RecordImportSettings,
+    "start_pipeline": StartPipelineSettings,
+    "deploy_model": DeployModelSettings,
+    "reconcile": ReconcileSettings,
+}
 
 
 class StoreScpSettings(EnvSettings):

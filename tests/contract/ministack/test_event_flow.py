@@ -53,25 +53,25 @@ def deployed(bare_cloud: BareCloud, tmp_path_factory: pytest.TempPathFactory) ->
 
 def test_a_batch_manifest_reaches_start_import_once(deployed: BareCloud) -> None:
     s3 = deployed.client("s3")
-    s3.put_object(Bucket=PLAN.ingest_bucket, Key="instances/b1/1.2.3.dcm", Body=b"x")
-    s3.put_object(Bucket=PLAN.ingest_bucket, Key="batches/b1.json", Body=b"{}")
+    s3.put_object(Bucket=PLAN.names.ingest_bucket, Key="instances/b1/1.2.3.dcm", Body=b"x")
+    s3.put_object(Bucket=PLAN.names.ingest_bucket, Key="batches/b1.json", Body=b"{}")
     found = until(lambda: _seen(s3, "batches/b1.json"), "start_import saw the manifest")
     assert len(found) == 1
     seen = found[0]
     assert seen["function"] == "ahiflow-start-import"
     event = seen["event"]
     assert (event["source"], event["detail-type"]) == ("aws.s3", "Object Created")
-    assert event["detail"]["bucket"]["name"] == PLAN.ingest_bucket
+    assert event["detail"]["bucket"]["name"] == PLAN.names.ingest_bucket
     assert event["detail"]["object"]["size"] == 2
     assert not _seen(s3, "instances/b1")
 
 
 def test_a_function_gets_its_settings_and_reaches_the_local_cloud(deployed: BareCloud) -> None:
     s3 = deployed.client("s3")
-    s3.put_object(Bucket=PLAN.ingest_bucket, Key="batches/settings.json", Body=b"{}")
+    s3.put_object(Bucket=PLAN.names.ingest_bucket, Key="batches/settings.json", Body=b"{}")
     environment = until(lambda: _seen(s3, "batches/settings.json"), "start_import saw the manifest")[0]["environment"]
     assert environment["LEDGER_TABLE_NAME"] == "ahiflow-ledger"
-    assert environment["INGEST_BUCKET_NAME"] == PLAN.ingest_bucket
+    assert environment["INGEST_BUCKET_NAME"] == PLAN.names.ingest_bucket
     assert environment["AWS_DISABLE_HOST_PREFIX_INJECTION"] == "true"
     assert environment["AWS_ENDPOINT_URL_MEDICAL_IMAGING"] == deployed.variables["AWS_ENDPOINT_URL"]
     assert environment["POWERTOOLS_SERVICE_NAME"] == "start_import"
@@ -83,7 +83,7 @@ def test_events_of_our_own_services_follow_the_routes(deployed: BareCloud) -> No
     queue = _queue(deployed, "own-events")
     events = deployed.client("events")
     events.put_rule(Name="own", EventPattern=json.dumps({"source": ["aws.medical-imaging"]}))
-    events.put_targets(Rule="own", Targets=[{"Id": "1", "Arn": PLAN.queue_arn("own-events")}])
+    events.put_targets(Rule="own", Targets=[{"Id": "1", "Arn": PLAN.names.queue_arn("own-events")}])
     imaging.create_datastore(datastoreName="one", clientToken="t")
     received = until(lambda: _receive(deployed, queue), "the event is in the queue")[0]
     event = json.loads(received["Body"])
@@ -106,8 +106,8 @@ def test_what_keeps_failing_becomes_a_dead_letter_and_the_rest_goes_on(deployed:
     s3, sqs = deployed.client("s3"), deployed.client("sqs")
     queue = sqs.get_queue_url(QueueName="ahiflow-start-import")["QueueUrl"]
     sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1"})
-    s3.put_object(Bucket=PLAN.ingest_bucket, Key="batches/bad.json", Body=b"{}")
-    s3.put_object(Bucket=PLAN.ingest_bucket, Key="batches/good.json", Body=b"{}")
+    s3.put_object(Bucket=PLAN.names.ingest_bucket, Key="batches/bad.json", Body=b"{}")
+    s3.put_object(Bucket=PLAN.names.ingest_bucket, Key="batches/good.json", Body=b"{}")
     dead = sqs.get_queue_url(QueueName="ahiflow-start-import-dlq")["QueueUrl"]
     letters = until(lambda: _receive(deployed, dead), "a dead letter", seconds=60)
     assert json.loads(letters[0]["Body"])["detail"]["object"]["key"] == "batches/bad.json"
@@ -122,7 +122,7 @@ def test_rules_queues_and_mappings_are_there_once(deployed: BareCloud) -> None:
     assert len(rules) == len(routes.ROUTES)
     mappings = deployed.client("lambda").list_event_source_mappings()["EventSourceMappings"]
     names = [mapping["FunctionArn"].rpartition(":")[2] for mapping in mappings]
-    assert sorted(names) == sorted(map(PLAN.unit, FUNCTIONS))
+    assert sorted(names) == sorted(map(PLAN.names.unit, FUNCTIONS))
     queues = deployed.client("sqs").list_queues(QueueNamePrefix="ahiflow-")["QueueUrls"]
     assert len(queues) == 2 * len(FUNCTIONS)
 
@@ -132,14 +132,14 @@ def _zip(function: str) -> bytes:
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("lambdas/__init__.py", "")
         archive.writestr(f"lambdas/{function}/__init__.py", "")
-        archive.writestr(f"lambdas/{function}/handler.py", HANDLER % PLAN.artifacts_bucket)
+        archive.writestr(f"lambdas/{function}/handler.py", HANDLER % PLAN.names.artifacts_bucket)
     return buffer.getvalue()
 
 
 def _seen(s3: Any, key: str) -> list[dict[str, Any]]:
-    listed = s3.list_objects_v2(Bucket=PLAN.artifacts_bucket, Prefix="seen/").get("Contents", [])
+    listed = s3.list_objects_v2(Bucket=PLAN.names.artifacts_bucket, Prefix="seen/").get("Contents", [])
     keys = [item["Key"] for item in listed]
-    documents = [json.loads(s3.get_object(Bucket=PLAN.artifacts_bucket, Key=one)["Body"].read()) for one in keys]
+    documents = [json.loads(s3.get_object(Bucket=PLAN.names.artifacts_bucket, Key=one)["Body"].read()) for one in keys]
     return [one for one in documents if one["event"].get("detail", {}).get("object", {}).get("key", "").startswith(key)]
 
 

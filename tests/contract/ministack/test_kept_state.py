@@ -34,45 +34,47 @@ def test_objects_keys_secret_ledger_and_messages_survive_a_kill(cloud: BareCloud
     keys.ensure_roles(cloud.client("iam"), PLAN)
     keys.ensure_pseudonym_key(cloud.client("secretsmanager"), PLAN, cloud.state)
     key = keys.ensure_approval_key(cloud.client("kms"), PLAN)
-    secret = cloud.client("secretsmanager").get_secret_value(SecretId=PLAN.pseudonym_secret)["SecretString"]
+    secret = cloud.client("secretsmanager").get_secret_value(SecretId=PLAN.names.pseudonym_secret)["SecretString"]
     digest = bytes(range(32))
     signature = cloud.client("kms").sign(
         KeyId=key, Message=digest, MessageType="DIGEST", SigningAlgorithm="ECDSA_SHA_256"
     )["Signature"]
     item = {"pk": {"S": "BATCH#1"}, "sk": {"S": "BATCH"}, "kind": {"S": "batch"}, "updated_at": {"S": "now"}}
-    cloud.client("dynamodb").put_item(TableName=PLAN.ledger_table, Item=item)
+    cloud.client("dynamodb").put_item(TableName=PLAN.names.ledger_table, Item=item)
     url = cloud.client("sqs").get_queue_url(QueueName="ahiflow-reconcile-dlq")["QueueUrl"]
     cloud.client("sqs").send_message(QueueUrl=url, MessageBody="left over")
     until(lambda: b"left over" in (cloud.state / "ministack" / "sqs.json").read_bytes(), "the message is kept")
     until(lambda: b"BATCH#1" in (cloud.state / "ministack" / "dynamodb.json").read_bytes(), "the item is kept")
     # Objects are kept at once, not by the snapshots: nothing is waited for after this.
-    first = cloud.client("s3").put_object(Bucket=PLAN.ingest_bucket, Key="instances/b/1.dcm", Body=b"one")["VersionId"]
-    cloud.client("s3").put_object(Bucket=PLAN.ingest_bucket, Key="instances/b/1.dcm", Body=b"two")
+    instance = {"Bucket": PLAN.names.ingest_bucket, "Key": "instances/b/1.dcm"}
+    first = cloud.client("s3").put_object(**instance, Body=b"one")["VersionId"]
+    cloud.client("s3").put_object(**instance, Body=b"two")
     cloud.kill()
 
     cloud.start(on_another_port=True)
 
     s3 = cloud.client("s3")
-    assert s3.get_object(Bucket=PLAN.ingest_bucket, Key="instances/b/1.dcm")["Body"].read() == b"two"
-    assert s3.get_object(Bucket=PLAN.ingest_bucket, Key="instances/b/1.dcm", VersionId=first)["Body"].read() == b"one"
-    assert s3.get_bucket_versioning(Bucket=PLAN.ingest_bucket)["Status"] == "Enabled"
+    assert s3.get_object(**instance)["Body"].read() == b"two"
+    assert s3.get_object(**instance, VersionId=first)["Body"].read() == b"one"
+    assert s3.get_bucket_versioning(Bucket=PLAN.names.ingest_bucket)["Status"] == "Enabled"
     assert keys.ensure_approval_key(cloud.client("kms"), PLAN) == key
     verified = cloud.client("kms").verify(
         KeyId=key, Message=digest, MessageType="DIGEST", SigningAlgorithm="ECDSA_SHA_256", Signature=signature
     )
     assert verified["SignatureValid"]
     keys.ensure_pseudonym_key(cloud.client("secretsmanager"), PLAN, cloud.state)
-    kept = cloud.client("secretsmanager").get_secret_value(SecretId=PLAN.pseudonym_secret)["SecretString"]
+    kept = cloud.client("secretsmanager").get_secret_value(SecretId=PLAN.names.pseudonym_secret)["SecretString"]
     assert kept == secret
-    assert cloud.client("dynamodb").scan(TableName=PLAN.ledger_table)["Items"] == [item]
+    assert cloud.client("dynamodb").scan(TableName=PLAN.names.ledger_table)["Items"] == [item]
     by_kind = cloud.client("dynamodb").query(
-        TableName=PLAN.ledger_table,
+        TableName=PLAN.names.ledger_table,
         IndexName="by-kind",
         KeyConditionExpression="kind = :kind",
         ExpressionAttributeValues={":kind": {"S": "batch"}},
     )
     assert by_kind["Items"] == [item]
-    assert cloud.client("iam").get_role(RoleName="ahiflow-import")["Role"]["Arn"] == PLAN.role_arn("import")
+    role = cloud.client("iam").get_role(RoleName="ahiflow-import-us-east-1")["Role"]
+    assert role["Arn"] == PLAN.names.role_arn("import")
     url = cloud.client("sqs").get_queue_url(QueueName="ahiflow-reconcile-dlq")["QueueUrl"]
     assert f":{cloud.port}/" in url
     assert cloud.client("sqs").receive_message(QueueUrl=url)["Messages"][0]["Body"] == "left over"
@@ -85,20 +87,20 @@ def test_an_orderly_end_keeps_the_last_moment_and_leaves_no_marker(cloud: BareCl
     assert not (cloud.state / "running").exists()
     assert not (cloud.state / "serve.json").exists()
     cloud.start()
-    assert cloud.client("dynamodb").list_tables()["TableNames"] == [PLAN.ledger_table]
+    assert cloud.client("dynamodb").list_tables()["TableNames"] == [PLAN.names.ledger_table]
 
 
 def test_the_pseudonym_key_is_private_random_and_outlives_the_emulators_memory(cloud: BareCloud) -> None:
     client = cloud.client("secretsmanager")
     keys.ensure_pseudonym_key(client, PLAN, cloud.state)
-    value = client.get_secret_value(SecretId=PLAN.pseudonym_secret)["SecretString"]
+    value = client.get_secret_value(SecretId=PLAN.names.pseudonym_secret)["SecretString"]
     assert len(bytes.fromhex(value)) == 32
     assert stat.S_IMODE((cloud.state / "pseudonym.key").stat().st_mode) == 0o600
     assert stat.S_IMODE(cloud.state.stat().st_mode) == 0o700
-    client.delete_secret(SecretId=PLAN.pseudonym_secret, ForceDeleteWithoutRecovery=True)
+    client.delete_secret(SecretId=PLAN.names.pseudonym_secret, ForceDeleteWithoutRecovery=True)
     keys.ensure_pseudonym_key(client, PLAN, cloud.state)
-    assert client.get_secret_value(SecretId=PLAN.pseudonym_secret)["SecretString"] == value
-    client.put_secret_value(SecretId=PLAN.pseudonym_secret, SecretString="another")
+    assert client.get_secret_value(SecretId=PLAN.names.pseudonym_secret)["SecretString"] == value
+    client.put_secret_value(SecretId=PLAN.names.pseudonym_secret, SecretString="another")
     with pytest.raises(ConfigurationError, match="differ"):
         keys.ensure_pseudonym_key(client, PLAN, cloud.state)
 

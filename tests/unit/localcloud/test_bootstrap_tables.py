@@ -11,10 +11,10 @@ from ahiflow import pipeline_contract, placeholders
 from ahiflow.environment import STATE_VARIABLE
 from ahiflow.errors import ConfigurationError
 from ahiflow.routes import FUNCTIONS, ROUTES
-from ahiflow.settings import CommandSettings, StoreScpSettings
+from ahiflow.settings import FUNCTION_SETTINGS, CommandSettings, StoreScpSettings
 from config import STAGES
 from localcloud.bootstrap import functions, learning
-from localcloud.bootstrap.plan import SETTINGS, Plan
+from localcloud.bootstrap.plan import Plan
 from localcloud.describe import describe, receiver_variables
 from localcloud.report import Deployment, Serving
 
@@ -44,9 +44,13 @@ SERVING = Serving(
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_every_function_can_read_its_settings(function: str) -> None:
     environment = functions.environment_of(function, VALUES | {"AWS_REGION": "us-east-1"})
-    settings = SETTINGS[function].from_environ(environment)
+    settings = FUNCTION_SETTINGS[function].from_environ(environment)
     assert settings.model_dump()["ledger_table_name"] == "ahiflow-ledger"
     assert environment["AWS_REGION"] == "us-east-1"
+
+
+def test_every_function_has_settings() -> None:
+    assert list(FUNCTION_SETTINGS) == list(FUNCTIONS)
 
 
 def test_a_setting_that_nobody_provides_is_named() -> None:
@@ -61,7 +65,7 @@ def test_a_missing_zip_says_how_to_make_it(tmp_path: Path) -> None:
 
 def test_every_placeholder_of_the_routes_and_of_the_pipeline_has_a_value() -> None:
     for route in ROUTES:
-        placeholders.fill(route.pattern, PLAN.route_placeholders("0" * 32))
+        placeholders.fill(route.pattern, PLAN.names.route_placeholders("0" * 32))
         assert route.function in FUNCTIONS
     assert set(PLAN.pipeline_placeholders()) == set(pipeline_contract.PLACEHOLDERS)
 
