@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localcloud.healthimaging.events import Arns, Events, Outbox
+from localcloud.healthimaging.events import Arns, Events
 from localcloud.healthimaging.faults import Faults
 from localcloud.healthimaging.state.database import Database
 from localcloud.healthimaging.switches import Switches
+from localcloud.outbox import Outbox
 from localcloud.service import Backplane
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""EventBridge events: the real envelopes' details, and an outbox so that none is lost with the process.
+"""EventBridge events: the real envelopes' details, and the table in which they wait for the outbox.
 
 Shapes: developer guide, event-notifications; spelling of ``imageSetId`` as observed (fact sheet 0.1).
 """
@@ -6,20 +6,16 @@ Shapes: developer guide, event-notifications; spelling of ``imageSetId`` as obse
 from __future__ import annotations
 
 import json
-import logging
 import sqlite3
-import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from localcloud.healthimaging.faults import Faults
 from localcloud.healthimaging.state.database import Database, insert
 from localcloud.healthimaging.switches import Switches
-from localcloud.service import Backplane
+from localcloud.service import Backplane, EmitEvent
 
 SOURCE = "aws.medical-imaging"
-_LOGGER = logging.getLogger("localcloud.healthimaging.events")
-_RETRY_SECONDS = 1.0
 
 
 class Arns:
@@ -38,7 +34,7 @@ class Arns:
 
 
 class Events:
-    """Adds events to the caller's transaction. Call :meth:`Outbox.wake` after it."""
+    """Adds events to the caller's transaction. Call :meth:`localcloud.outbox.Outbox.wake` after it."""
 
     def __init__(self, arns: Arns, switches: Switches) -> None:
         self._arns = arns
@@ -95,58 +91,40 @@ class Events:
         insert(connection, "outbox", detail_type=detail_type, resource=resource, detail=json.dumps(detail))
 
 
-class Outbox:
-    """Gives events to the bus in order, each at least once: a row goes only when the bus has the event."""
+class EventTable:
+    """The table of undelivered events, a :class:`localcloud.outbox.EventStore`."""
 
-    def __init__(self, database: Database, backplane: Backplane, faults: Faults) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._backplane = backplane
+
+    def pending_events(self) -> list[tuple[int, dict[str, Any]]]:
+        """All events not yet delivered, oldest first."""
+        return [
+            (
+                row["id"],
+                {
+                    "detail_type": row["detail_type"],
+                    "resources": [row["resource"]],
+                    "detail": json.loads(row["detail"]),
+                },
+            )
+            for row in self._database.query("SELECT * FROM outbox ORDER BY id")
+        ]
+
+    def drop_event(self, event_id: int) -> None:
+        """Forget a delivered event."""
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM outbox WHERE id = ?", (event_id,))
+
+
+class FaultyBus:
+    """An :class:`localcloud.service.EmitEvent` that loses or duplicates what the faults say."""
+
+    def __init__(self, emit: EmitEvent, faults: Faults) -> None:
+        self._emit = emit
         self._faults = faults
-        self._wake = threading.Event()
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="healthimaging-events", daemon=True)
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="healthimaging-emit")
 
-    def start(self) -> None:
-        """Begin, with what an earlier process did not get out."""
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Send what is new."""
-        self._wake.set()
-
-    def close(self) -> None:
-        """Stop; what is unsent stays for the next start."""
-        self._closing.set()
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def _loop(self) -> None:
-        while not self._closing.is_set():
-            self._wake.clear()
-            pause = None if self._drain() else _RETRY_SECONDS
-            self._wake.wait(pause)
-
-    def _drain(self) -> bool:
-        """Send all; False where the bus refused one, which is then the first to be tried again."""
-        for row in self._database.query("SELECT * FROM outbox ORDER BY id"):
-            if self._closing.is_set():
-                return True
-            for _ in range(self._faults.deliveries(row["detail_type"])):
-                error = self._pool.submit(self._emit, row).exception()
-                if error is not None:
-                    _LOGGER.warning("event %s not taken by the bus: %s", row["detail_type"], type(error).__name__)
-                    return False
-            with self._database.transaction() as connection:
-                connection.execute("DELETE FROM outbox WHERE id = ?", (row["id"],))
-        return True
-
-    def _emit(self, row: sqlite3.Row) -> None:
-        self._backplane.emit(
-            source=SOURCE,
-            detail_type=row["detail_type"],
-            resources=[row["resource"]],
-            detail=json.loads(row["detail"]),
-        )
+    def __call__(self, *, source: str, detail_type: str, resources: Sequence[str], detail: Mapping[str, Any]) -> None:
+        """Put one event, usually once."""
+        for _ in range(self._faults.deliveries(detail_type)):
+            self._emit(source=source, detail_type=detail_type, resources=resources, detail=detail)

@@ -13,7 +13,7 @@ from pydicom import config as pydicom_config
 
 from localcloud.healthimaging.context import Context
 from localcloud.healthimaging.errors import InternalServerError, NotFoundError, ServiceError, ValidationError
-from localcloud.healthimaging.events import Arns, Events, Outbox
+from localcloud.healthimaging.events import SOURCE, Arns, Events, EventTable, FaultyBus
 from localcloud.healthimaging.faults import Faults
 from localcloud.healthimaging.importing.job import ImportJobs
 from localcloud.healthimaging.importing.lifecycle import TASK as TASK_IMPORT
@@ -23,6 +23,7 @@ from localcloud.healthimaging.state.tasks import TaskRunner
 from localcloud.healthimaging.switches import Switches
 from localcloud.healthimaging.wire import requests, responses
 from localcloud.healthimaging.wire.routing import SERVICE, Router, load_service_model
+from localcloud.outbox import Outbox
 from localcloud.service import Backplane, Request, Response
 
 _LOGGER = logging.getLogger("localcloud.healthimaging")
@@ -69,7 +70,7 @@ class HealthImagingService:
             database=database,
             arns=arns,
             events=Events(arns, switches),
-            outbox=Outbox(database, backplane, self.faults),
+            outbox=Outbox(EventTable(database), FaultyBus(backplane.emit, self.faults), SOURCE),
             tasks=TaskRunner(database, handlers, slow={TASK_IMPORT}),
         )
         self._imports = ImportJobs(self._context)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from localcloud.outbox import Outbox
 from localcloud.sagemaker.arns import Arns
-from localcloud.sagemaker.events import Outbox
 from localcloud.sagemaker.faults import Faults
 from localcloud.sagemaker.images import Images
 from localcloud.sagemaker.store import Store

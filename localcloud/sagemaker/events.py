@@ -1,24 +1,16 @@
-"""The aws.sagemaker events, with the details that the SageMaker guide documents, and the outbox that delivers them.
+"""The aws.sagemaker events, with the details that the SageMaker guide documents; the outbox delivers them.
 
 Shapes: SageMaker developer guide, "Events that Amazon SageMaker AI sends to Amazon EventBridge".
 """
 
 from __future__ import annotations
 
-import logging
 import re
-import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from ahiflow.errors import AhiflowError
 from localcloud.sagemaker.store import Store
-from localcloud.service import EmitEvent
-
-log = logging.getLogger(__name__)
 
 SOURCE = "aws.sagemaker"
 EXECUTION = "SageMaker Model Building Pipeline Execution Status Change"
@@ -27,7 +19,6 @@ MODEL_PACKAGE = "SageMaker Model Package State Change"
 ENDPOINT = "SageMaker Endpoint State Change"
 TRAINING_JOB = "SageMaker Training Job State Change"
 PROCESSING_JOB = "SageMaker Processing Job State Change"
-_RETRY_SECONDS = 1.0
 
 
 def iso(timestamp: float) -> str:
@@ -136,50 +127,3 @@ def _lower_keys(value: Any) -> Any:
     if isinstance(value, dict):
         return {key[:1].lower() + key[1:]: _lower_keys(item) for key, item in value.items()}
     return value
-
-
-class Outbox:
-    """Delivers queued events in order, at least once: an event leaves the store when the bus has it."""
-
-    def __init__(self, store: Store, emit: EmitEvent) -> None:
-        self._store = store
-        self._emit = emit
-        self._wake = threading.Event()
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._deliver, name="sagemaker-outbox", daemon=True)
-
-    def start(self) -> None:
-        """Begin to deliver, what the last process left over first."""
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Say that there may be something to deliver."""
-        self._wake.set()
-
-    def close(self) -> None:
-        """Stop; what is undelivered stays for the next start."""
-        self._closing.set()
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=5)
-
-    def _deliver(self) -> None:
-        while not self._closing.is_set():
-            self._wake.wait(timeout=_RETRY_SECONDS)
-            self._wake.clear()
-            while not self._closing.is_set() and self._deliver_some():
-                pass
-
-    def _deliver_some(self) -> bool:
-        batch = self._store.pending_events()
-        for event_id, event in batch:
-            if self._closing.is_set():
-                return False
-            try:
-                self._emit(source=SOURCE, **event)
-            except (AhiflowError, BotoCoreError, ClientError, OSError, RuntimeError) as error:
-                log.warning("event not delivered, will be tried again", extra={"error": type(error).__name__})
-                self._closing.wait(_RETRY_SECONDS)
-                return False
-            self._store.drop_event(event_id)
-        return bool(batch)

@@ -12,13 +12,14 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.model import OperationNotFoundError
 
+from localcloud.outbox import Outbox
 from localcloud.sagemaker import process, runtime, shapes
 from localcloud.sagemaker.arns import Arns
 from localcloud.sagemaker.context import Context, Limits, Operation
 from localcloud.sagemaker.endpointconfigs import EndpointConfigs
 from localcloud.sagemaker.endpoints import Endpoints
 from localcloud.sagemaker.errors import ServiceError, unknown_operation
-from localcloud.sagemaker.events import Outbox
+from localcloud.sagemaker.events import SOURCE
 from localcloud.sagemaker.executions import Executions
 from localcloud.sagemaker.faults import Faults
 from localcloud.sagemaker.images import Images
@@ -52,7 +53,7 @@ class SageMakerService:
             store=self._store,
             arns=Arns(backplane.account_id, backplane.region),
             images=images or Images(_CHECKOUT),
-            outbox=Outbox(self._store, backplane.emit),
+            outbox=Outbox(self._store, backplane.emit, SOURCE),
             faults=self.faults,
             limits=limits or Limits(),
         )
