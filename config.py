@@ -1,4 +1,4 @@
-"""Deploy-time configuration: the reference settings and their defaults, one frozen object per stage.
+"""Deploy-time configuration: the settings and their defaults, one frozen object per stage, and what follows from them.
 
 Read by app.py, the local cloud and the rendering of the pipeline definition only. A setting that nothing reads is a
 defect (tests/architecture checks it).
