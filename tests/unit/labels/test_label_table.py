@@ -137,3 +137,40 @@ def test_a_table_that_was_changed_under_its_name_is_refused(tmp_path: Path, stor
     store.put(key, store.get(key).body.replace(b'"complete":true', b'"minimum_new_image_sets":1'))
     with pytest.raises(InvalidLabelsError, match="not what its name says"):
         find_labels(store)
+
+
+def test_the_command_puts_and_shows_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ahiflow.cli.main import main
+    from ahiflow.settings import CommandSettings
+
+    for name in CommandSettings.required_names():
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("AHIFLOW_ARTIFACTS_BUCKET_NAME", "artifacts")
+    monkeypatch.setenv("AHIFLOW_PSEUDONYM_SECRET_ID", "key")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    folder = Path(str(get_testdata_file("CT_small.dcm"))).parent
+    good = write(tmp_path, "file,label_lesion\nCT_small.dcm,1\nMR_small.dcm,0\n")
+    with mock_aws():
+        boto3.client("s3").create_bucket(Bucket="artifacts")
+        boto3.client("secretsmanager").create_secret(Name="key", SecretString=KEY.decode())
+        with pytest.raises(SystemExit) as shown:
+            main(["labels", "show"])
+        assert shown.value.code == 1
+        assert "no labels are in force" in capsys.readouterr().err
+        with pytest.raises(SystemExit) as done:
+            main(["labels", "put", str(good), "--images", str(folder), "--train-when", "3"])
+        assert done.value.code == 0
+        assert "2 labelled instances of 'lesion'" in capsys.readouterr().out
+        bad = write(tmp_path, "file,lesion\nCT_small.dcm,1\n")
+        with pytest.raises(SystemExit) as refused:
+            main(["labels", "put", str(bad), "--images", str(folder)])
+        assert refused.value.code == 1
+        assert capsys.readouterr().err == (
+            "ahiflow: labels.csv: unknown column 'lesion' "
+            "(expected: file or sop_instance_uid, label_<name>, and optionally patient)\n"
+        )
+        table = find_labels(ObjectStore(boto3.client("s3"), "artifacts"))
+        assert table is not None
+        assert table.train_when == WhenEnough(minimum_new_image_sets=3)
