@@ -1,4 +1,4 @@
-"""Metrics of a binary classifier, small enough to verify by hand. 1 is the positive class."""
+"""Metrics of a binary classifier, by scikit-learn; where a metric is undefined it is None. 1 is the positive class."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import brier_score_loss, roc_auc_score
+from sklearn.metrics import log_loss as sklearn_log_loss
+from sklearn.metrics import roc_curve as sklearn_roc_curve
 
 Labels = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float64]
@@ -62,38 +65,34 @@ def confusion(labels: Labels, scores: Scores, threshold: float = 0.5) -> Confusi
 
 def roc_auc(labels: Labels, scores: Scores) -> float | None:
     """Chance that a positive scores above a negative, ties counting half (Mann-Whitney); None with one class only."""
-    positives, negatives = scores[labels == 1], scores[labels == 0]
-    if not len(positives) or not len(negatives):
-        return None
-    above = (positives[:, None] > negatives[None, :]).sum()
-    equal = (positives[:, None] == negatives[None, :]).sum()
-    return float((above + 0.5 * equal) / (len(positives) * len(negatives)))
+    return float(roc_auc_score(labels, scores)) if _has_both_classes(labels) else None
 
 
 def roc_curve(labels: Labels, scores: Scores) -> tuple[list[float], list[float], list[float]]:
     """False positive rates, true positive rates and thresholds, from (0, 0) to (1, 1); empty with one class only.
 
-    One point per distinct score, so ties make a slope and not a step. The first threshold is above every score.
+    One point per distinct score, so ties make a slope and not a step. The first threshold is above every score (and
+    finite, since JSON has no infinity).
     """
-    positives, negatives = int((labels == 1).sum()), int((labels == 0).sum())
-    if not positives or not negatives:
+    if not _has_both_classes(labels):
         return [], [], []
-    thresholds = sorted({float(s) for s in scores}, reverse=True)
-    counts = [confusion(labels, scores, threshold) for threshold in thresholds]
-    false_rates = [0.0, *(c.false_positives / negatives for c in counts)]
-    true_rates = [0.0, *(c.true_positives / positives for c in counts)]
-    return false_rates, true_rates, [max(thresholds) + 1.0, *thresholds]
+    false_rates, true_rates, thresholds = sklearn_roc_curve(labels, scores, drop_intermediate=False)
+    thresholds[0] = scores.max() + 1.0
+    return false_rates.tolist(), true_rates.tolist(), thresholds.tolist()
 
 
 def brier(labels: Labels, scores: Scores) -> float:
     """Mean squared difference of probability and outcome; 0 is perfect, 0.25 is a coin."""
-    return float(np.mean((scores - labels) ** 2))
+    return float(brier_score_loss(labels, scores))
 
 
 def log_loss(labels: Labels, scores: Scores) -> float:
     """Mean negative log likelihood in nats, probabilities kept 1e-7 away from 0 and 1."""
-    safe = np.clip(scores, 1e-7, 1 - 1e-7)
-    return float(-np.mean(np.where(labels == 1, np.log(safe), np.log(1 - safe))))
+    return float(sklearn_log_loss(labels, np.clip(scores, 1e-7, 1 - 1e-7), labels=[0, 1]))
+
+
+def _has_both_classes(labels: Labels) -> bool:
+    return bool((labels == 0).any() and (labels == 1).any())
 
 
 def _ratio(part: int, whole: int) -> float | None:
