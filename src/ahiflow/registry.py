@@ -55,7 +55,8 @@ class Registry:
         if reference != LATEST:
             versions = [one for one in versions if int(one["ModelPackageVersion"]) == int(reference)]
         if not versions:
-            raise NotFoundError(f"model package group {self.group} has no version {reference!r}")
+            missing = "model" if reference == LATEST else f"version {reference!r}"
+            raise NotFoundError(f"model package group {self.group} has no {missing} yet: see `ahiflow models list`")
         return self.describe(versions[0]["ModelPackageArn"])
 
     def describe(self, arn: str) -> ModelPackage:

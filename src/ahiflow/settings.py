@@ -45,11 +45,31 @@ class EnvSettings(BaseModel):
 
     @classmethod
     def _explain(cls, error: ValidationError) -> str:
-        problems = []
+        missing, malformed = [], []
         for detail in error.errors(include_input=False, include_url=False):
             variable = cls._variable(str(detail["loc"][0]))
-            problems.append(f"{variable} is not set" if detail["type"] == "missing" else f"{variable}: {detail['msg']}")
-        return "; ".join(problems)
+            if detail["type"] == "missing":
+                missing.append(variable)
+            else:
+                malformed.append(f"{variable}: {detail['msg']}")
+        return "; ".join([*malformed, *([cls._say_missing(missing)] if missing else [])])
+
+    @classmethod
+    def _say_missing(cls, variables: list[str]) -> str:
+        return "; ".join(f"{variable} is not set" for variable in variables)
+
+
+class PersonSettings(EnvSettings):
+    """Settings of a command that a person types: what is missing is said with what sets it."""
+
+    prefix: ClassVar[str] = "AHIFLOW_"
+
+    @classmethod
+    def _say_missing(cls, variables: list[str]) -> str:
+        others = f" (and {len(variables) - 1} more of its kind)" if len(variables) > 1 else ""
+        return (
+            f'{variables[0]} is not set{others}: run `eval "$(ahiflow env)"` first, or, against AWS, see docs/deploy.md'
+        )
 
 
 class StartImportSettings(EnvSettings):
@@ -137,19 +157,15 @@ class FetcherSettings(EnvSettings):
     frames_in_flight: int = 32
 
 
-class FetchCommandSettings(EnvSettings):
+class FetchCommandSettings(PersonSettings):
     """What `ahiflow fetch` needs, so that it works where only HealthImaging is deployed. See CommandSettings."""
-
-    prefix: ClassVar[str] = "AHIFLOW_"
 
     pseudonym_secret_id: str
     datastore_id: str = ""
 
 
-class CommandSettings(EnvSettings):
+class CommandSettings(PersonSettings):
     """What the ``ahiflow`` command needs; `eval "$(ahiflow env)"` sets it, or the outputs of the deployed stacks."""
-
-    prefix: ClassVar[str] = "AHIFLOW_"
 
     datastore_id: str
     ingest_bucket_name: str

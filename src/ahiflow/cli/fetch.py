@@ -55,7 +55,7 @@ def fetch(
     )
     destination = LocalDestination(out)
     reader = Boto3ImageSetReader(aws.client("medical-imaging", max_connections=_FRAMES_IN_FLIGHT))
-    pseudonyms = Pseudonyms.from_secret(aws.client("secretsmanager"), settings.pseudonym_secret_id)
+    pseudonyms = Pseudonyms.from_secret(aws.impatient_client("secretsmanager"), settings.pseudonym_secret_id)
     with _progress(silent=as_json) as progress:
         result = fetch_image_set(request, reader, pseudonyms, lambda _version: destination, progress)
     if as_json:

@@ -36,7 +36,7 @@ def put(
     directory = images if images is not None else table.parent
     identified = {row.line: identify_instance(parsed.source, row, directory) for row in parsed.rows}
     settings = CommandSettings.from_environ(os.environ)
-    pseudonyms = Pseudonyms.from_secret(aws.client("secretsmanager"), settings.pseudonym_secret_id)
+    pseudonyms = Pseudonyms.from_secret(aws.impatient_client("secretsmanager"), settings.pseudonym_secret_id)
     labels = build_label_table(parsed, lambda row: identified[row.line], pseudonyms.sop_instance, when)
     sha256 = put_labels(_store(settings), labels)
     typer.echo(f"{_summary(labels)}: labels/{sha256}.json is in force")
@@ -87,7 +87,7 @@ def identify_instance(source: str, row: LabelRow, directory: Path) -> InstanceId
 
 
 def _store(settings: CommandSettings) -> ObjectStore:
-    return ObjectStore(aws.client("s3"), settings.artifacts_bucket_name)
+    return ObjectStore(aws.impatient_client("s3"), settings.artifacts_bucket_name)
 
 
 def _summary(labels: LabelTable) -> str:

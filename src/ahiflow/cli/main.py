@@ -7,11 +7,12 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 import typer
 from typer.core import TyperGroup
 
-from ahiflow.errors import AhiflowError
+from ahiflow.errors import AhiflowError, ServiceUnavailableError
 
 # verb -> module with `app` (a typer.Typer) or `command` (a function); imported only when the verb is used,
 # so that `ahiflow status` does not wait for numpy.
@@ -24,6 +25,7 @@ _VERBS = {
     "models": "ahiflow.cli.models",
     "replay": "ahiflow.cli.replay",
 }
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class _LazyGroup(TyperGroup):
@@ -62,8 +64,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except AhiflowError as error:
         if os.environ.get("AHIFLOW_VERBOSE"):
             traceback.print_exc()
-        sys.stderr.write(f"ahiflow: {error}\n")
+        sys.stderr.write(f"ahiflow: {error}{_advice(error)}\n")
         sys.exit(1)
+
+
+def _advice(error: AhiflowError) -> str:
+    """What to do when the local cloud does not answer; of AWS nothing is known that its users do not know."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
+    if isinstance(error, ServiceUnavailableError) and urlsplit(endpoint).hostname in _LOOPBACK:
+        return f"; does the local cloud run at {endpoint}? `make up` starts it"
+    return ""
 
 
 if __name__ == "__main__":

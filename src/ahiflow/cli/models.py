@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from rich.table import Table
 
 from ahiflow import aws
 from ahiflow.approvals import Approvals, Decision, SignedDecision, record_decision
+from ahiflow.cli import model_page
 from ahiflow.errors import ConfigurationError, SignatureError
 from ahiflow.model_archive import retrieve
 from ahiflow.object_store import ObjectStore
@@ -22,6 +24,8 @@ from ahiflow.settings import CommandSettings
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The model registry: find, approve, retrieve.")
 
 _PIPE_WIDTH = 1000
+_METRICS = "binary_classification_metrics"
+_PREDICTIONS = "predictions"  # one a test image set: in the report itself
 APPROVER_VARIABLE = "AHIFLOW_APPROVER"
 
 Reference = Annotated[str, typer.Argument(metavar="[ARN | VERSION | latest]", help="Which model package.")]
@@ -37,9 +41,14 @@ def list_models(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(versions, indent=2, default=str))
         return
-    table = Table("version", "created", "status", "approval", "ARN", box=None)
+    if not versions:
+        typer.echo("no model yet: one is registered when an execution has trained it and it passed the quality gate")
+        return
+    table = Table(box=None)
+    for name in ("version", "created (UTC)", "status", "approval", "ARN"):
+        table.add_column(name, overflow="fold")
     for one in versions:
-        version, created = str(one["ModelPackageVersion"]), f"{one['CreationTime']:%Y-%m-%d %H:%M}"
+        version, created = str(one["ModelPackageVersion"]), f"{one['CreationTime'].astimezone(UTC):%Y-%m-%d %H:%M}"
         approval = one.get("ModelApprovalStatus", "")
         table.add_row(version, created, one["ModelPackageStatus"], approval, one["ModelPackageArn"])
     _console().print(table)
@@ -50,15 +59,11 @@ def show(reference: Reference = LATEST, as_json: AsJson = False) -> None:
     """Show a model package, its evaluation and its last signed decision."""
     settings = _settings()
     package = _registry(settings).find(reference)
-    document = _describe(package, _approvals(settings), _metrics(package))
+    document = _describe(package, _approvals(settings), _evaluation(package))
     if as_json:
         typer.echo(json.dumps(document, indent=2))
-        return
-    table = Table("", "", box=None, show_header=False)
-    for name, value in document.items():
-        for part, text in _lines(name.replace("_", " "), value):
-            table.add_row(part, text)
-    _console().print(table)
+    else:
+        model_page.show(document, _console())
 
 
 @app.command()
@@ -115,13 +120,13 @@ def _decide(decision: Decision, reference: str, approver: str, meaning: str) -> 
     settings = _settings()
     package = _registry(settings).find(reference)
     signed = _approvals(settings).sign_decision(package, decision, approver, meaning)
-    record_decision(aws.client("sagemaker"), signed)
+    record_decision(aws.impatient_client("sagemaker"), signed)
     typer.echo(
         f"signed: {decision} version {package.version} as {approver}, artefact {signed.document.artefact_sha256}"
     )
 
 
-def _describe(package: ModelPackage, approvals: Approvals, metrics: dict[str, Any]) -> dict[str, Any]:
+def _describe(package: ModelPackage, approvals: Approvals, report: dict[str, Any]) -> dict[str, Any]:
     decision: dict[str, Any] = {"signed_decision": None}
     try:
         signed: SignedDecision = approvals.verify_decision(package)
@@ -137,26 +142,20 @@ def _describe(package: ModelPackage, approvals: Approvals, metrics: dict[str, An
         "approval_description": package.approval_description,
         "artefact": str(package.model_data),
         "evaluation_report": str(package.evaluation_report) if package.evaluation_report else None,
-        "metrics": metrics,
+        "metrics": report.get(_METRICS, {}),
+        "evaluation": {name: value for name, value in report.items() if name not in (_METRICS, _PREDICTIONS)},
         "metadata": dict(package.metadata),
         **decision,
     }
 
 
-def _lines(name: str, value: Any) -> list[tuple[str, str]]:
-    """A document's field as table rows: one a leaf."""
-    if isinstance(value, dict):
-        return [line for inner, item in value.items() for line in _lines(f"{name}: {inner.replace('_', ' ')}", item)]
-    return [(name, "-" if value is None else str(value))]
-
-
-def _metrics(package: ModelPackage) -> dict[str, Any]:
+def _evaluation(package: ModelPackage) -> dict[str, Any]:
+    """The evaluation report, which has the metrics in the SageMaker model-quality form; empty when there is none."""
     report = package.evaluation_report
     if report is None:
         return {}
-    document = json.loads(ObjectStore(aws.client("s3"), report.bucket).get(report.key).body)
-    found = document.get("binary_classification_metrics", document)
-    return dict(found)
+    document: dict[str, Any] = json.loads(ObjectStore(aws.impatient_client("s3"), report.bucket).get(report.key).body)
+    return document
 
 
 def _settings() -> CommandSettings:
@@ -164,11 +163,11 @@ def _settings() -> CommandSettings:
 
 
 def _registry(settings: CommandSettings) -> Registry:
-    return Registry(aws.client("sagemaker"), settings.model_package_group_name)
+    return Registry(aws.impatient_client("sagemaker"), settings.model_package_group_name)
 
 
 def _approvals(settings: CommandSettings) -> Approvals:
-    s3, kms = aws.client("s3"), aws.client("kms")
+    s3, kms = aws.impatient_client("s3"), aws.impatient_client("kms")
     return Approvals(s3, kms, settings.artifacts_bucket_name, settings.approval_key_id)
 
 

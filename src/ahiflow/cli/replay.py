@@ -9,7 +9,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import typer
 
@@ -20,15 +20,13 @@ from ahiflow.errors import ConfigurationError
 from ahiflow.ledger.store import Ledger
 from ahiflow.ledger.transitions import BATCH_MAY_BE_RESTARTED, EXECUTION_MAY_BE_RESTARTED
 from ahiflow.routes import FUNCTIONS
-from ahiflow.settings import EnvSettings
+from ahiflow.settings import PersonSettings
 
 app = typer.Typer(add_completion=False)
 
 
-class ReplaySettings(EnvSettings):
+class ReplaySettings(PersonSettings):
     """Where the ledger and the queues are; `eval "$(ahiflow env)"` sets it."""
-
-    prefix: ClassVar[str] = "AHIFLOW_"
 
     ledger_table_name: str
     queue_prefix: str
@@ -45,14 +43,16 @@ def replay(
     if (study is None) == (not dead_letters):
         raise ConfigurationError("say what to replay: --study UID or --dead-letters")
     settings = ReplaySettings.from_environ(os.environ)
-    sqs = aws.client("sqs")
+    sqs = aws.impatient_client("sqs")
     if study is None:
         for function in FUNCTIONS:
             moved = move_dead_letters(sqs, settings.queue_prefix, function)
             typer.echo(f"{function}: {moved} events given back")
         return
     asked = 0
-    for function, event, said in failed_work(Ledger(aws.client("dynamodb"), settings.ledger_table_name), study):
+    for function, event, said in failed_work(
+        Ledger(aws.impatient_client("dynamodb"), settings.ledger_table_name), study
+    ):
         with translated(f"the queue of {function}"):
             sqs.send_message(
                 QueueUrl=_queue_url(sqs, queue_name(settings.queue_prefix, function)), MessageBody=json.dumps(event)

@@ -6,22 +6,20 @@ import json
 import os
 import warnings
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ahiflow.dicom.sender import FileOutcome, SendResult, StorageReceiver, send_files
-from ahiflow.settings import EnvSettings
+from ahiflow.settings import PersonSettings
 
 app = typer.Typer(add_completion=False)
 
 
-class SendSettings(EnvSettings):
+class SendSettings(PersonSettings):
     """Where the receiver is; `eval "$(ahiflow env)"` sets it."""
-
-    prefix: ClassVar[str] = "AHIFLOW_"
 
     dicom_host: str
     dicom_port: int

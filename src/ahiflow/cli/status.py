@@ -6,11 +6,12 @@ import itertools
 import json
 import os
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
+from rich.text import Text
 
 from ahiflow import aws
 from ahiflow.cli import story as stories
@@ -19,16 +20,14 @@ from ahiflow.errors import ConfigurationError
 from ahiflow.identifiers import is_uid
 from ahiflow.ledger.schema import StudyBatchItem
 from ahiflow.ledger.store import Ledger
-from ahiflow.settings import EnvSettings
+from ahiflow.settings import PersonSettings
 from ahiflow.spine.executions import execution_id
 
 app = typer.Typer(add_completion=False)
 
 
-class StatusSettings(EnvSettings):
+class StatusSettings(PersonSettings):
     """Where the ledger is; `eval "$(ahiflow env)"` sets it."""
-
-    prefix: ClassVar[str] = "AHIFLOW_"
 
     ledger_table_name: str
 
@@ -43,14 +42,14 @@ def status(
 ) -> None:
     """Say where a study is (association, batch, import job, image sets, executions, model) and why it waits."""
     settings = StatusSettings.from_environ(os.environ)
-    ledger = Ledger(aws.client("dynamodb"), settings.ledger_table_name)
-    sagemaker = aws.client("sagemaker")
+    ledger = Ledger(aws.impatient_client("dynamodb"), settings.ledger_table_name)
+    sagemaker = aws.impatient_client("sagemaker")
     if study_instance_uid is None:
         found = [stories.tell(ledger, uid, sagemaker) for uid in _latest_studies(ledger, latest)]
         if as_json:
             _print_json([_row(story) for story in found])
         else:
-            _print_table(found)
+            _print_list(found)
         return
     if not is_uid(study_instance_uid):
         raise ConfigurationError(f"not a Study Instance UID: {study_instance_uid!r}")
@@ -137,31 +136,36 @@ def _print_json(document: Any) -> None:
     typer.echo(json.dumps(document, indent=2))
 
 
-def _print_table(found: list[Story]) -> None:
+def _print_list(found: list[Story]) -> None:
     console = Console(highlight=False)
     if not found:
         typer.echo("no study yet: send one with `ahiflow send PATH...`")
         return
     rows = [_row(story) for story in found]
-    cells = [[_cell(row[name]) for name in _COLUMNS] for row in rows]
     if not console.is_terminal:
-        for row_cells in cells:
-            typer.echo("\t".join(row_cells))
+        for row in rows:
+            typer.echo("\t".join(_cell(row[name]) for name in _COLUMNS))
         return
-    table = Table(*_COLUMNS.values())
-    for row_cells in cells:
-        table.add_row(*row_cells)
-    console.print(table)
+    for row in rows:
+        console.print(Text(row["study_instance_uid"], style="bold"), soft_wrap=True)  # whole, to be copied
+        console.print(Padding(Text(_brief(row)), (0, 0, 0, 2)))
+        console.print(Padding(Text(row["state"]), (0, 0, 0, 2)))
 
 
-_COLUMNS = {
-    "study_instance_uid": "study",
-    "received_at": "received",
-    "instances": "instances",
-    "modalities": "modalities",
-    "image_set_versions": "image sets",
-    "state": "state",
-}
+def _brief(row: dict[str, Any]) -> str:
+    received = f"{row['received_at'][:19].replace('T', ' ')} UTC" if row["received_at"] else "at an unknown time"
+    modalities = f" ({_cell(row['modalities'])})" if row["modalities"] else ""
+    return (
+        f"received {received}, {_counted(row['instances'], 'instance')}{modalities}, "
+        f"{_counted(row['image_set_versions'], 'image set')}"
+    )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+_COLUMNS = ("study_instance_uid", "received_at", "instances", "modalities", "image_set_versions", "state")
 
 
 def _cell(value: Any) -> str:

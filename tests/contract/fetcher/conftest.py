@@ -30,9 +30,8 @@ class Services:
     secrets: Any
     emulator: HealthImagingService
 
-    def client(self, service: str, *, max_connections: int = 10) -> Any:
+    def client(self, service: str, **_: Any) -> Any:
         """In place of ``ahiflow.aws.client``."""
-        del max_connections
         return {"medical-imaging": self.medical_imaging, "s3": self.s3, "secretsmanager": self.secrets}[service]
 
     def datastore(self) -> str:
