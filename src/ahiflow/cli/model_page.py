@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 Row = tuple[str, str]
@@ -27,15 +26,12 @@ def sections(document: Mapping[str, Any]) -> Iterator[Section]:
 
 
 def show(document: Mapping[str, Any], console: Console) -> None:
-    """Print the page; long values fold and are never cut off, so that they can be copied."""
+    """Print the page. The terminal folds long lines, so that an ARN or a hash is copied whole."""
     for title, rows in sections(document):
-        console.print(Text(title, style="bold"))
-        table = Table.grid(padding=(0, 1))
-        table.add_column(min_width=13)
-        table.add_column(overflow="fold")
+        console.print(Text(title, style="bold"), soft_wrap=True)
+        width = max(len(name) for name, _ in rows)
         for name, value in rows:
-            table.add_row(Text(f"  {name}"), Text(value))
-        console.print(table)
+            console.print(Text(f"  {name:{width}}  {value}"), soft_wrap=True)
 
 
 def _identity(document: Mapping[str, Any]) -> Iterator[Row]:
