@@ -57,6 +57,7 @@ class MiniStack:
         self._responses: Any = importlib.import_module("ministack.core.responses")
         self._persistence: Any = importlib.import_module("ministack.core.persistence")
         self._eventbridge: Any = _service("eventbridge")
+        self._lambda_runtime: Any = importlib.import_module("ministack.core.lambda_runtime")
         _forget_port_in_queue_urls(_service("sqs"))
         _refuse_unwritten_objects(_service("s3"))
 
@@ -89,6 +90,10 @@ class MiniStack:
         )
         if status != 200 or json.loads(body)["FailedEntryCount"]:
             raise ServiceUnavailableError(f"the event bus refused an event of {source}: {detail_type}")
+
+    def end_functions(self) -> None:
+        """End the functions' processes. Those at work would go on without an endpoint; their events stay queued."""
+        self._lambda_runtime.reset()
 
     def _in_account(self, act: Callable[[], Any]) -> Any:
         self._responses.set_request_account_id(self._account_id)

@@ -70,6 +70,7 @@ class _Host:
         self._ministack = ministack
         self._snapshots = snapshots
         self._stop = asyncio.Event()
+        self._close_server = asyncio.Event()  # later than _stop: what is ending still calls the endpoint
 
     async def run(self, *, must_reconcile: bool) -> None:
         loop = asyncio.get_running_loop()
@@ -89,16 +90,18 @@ class _Host:
             )
         ]
         gateway = Gateway(services, self._ministack.app, hosted=ministack_host.HOSTED, touched=self._snapshots.touch)
-        server = asyncio.create_task(hypercorn_serve(gateway, _config(options.port), shutdown_trigger=self._stop.wait))  # type: ignore[arg-type]
+        trigger = self._close_server.wait
+        server = asyncio.create_task(hypercorn_serve(gateway, _config(options.port), shutdown_trigger=trigger))  # type: ignore[arg-type]
         try:
             await self._begin(server, services, bus, must_reconcile=must_reconcile)
             await self._until_stopped(server)
         finally:
-            self._stop.set()
             await asyncio.gather(*(asyncio.to_thread(service.close) for service in services))
+            self._close_server.set()
             await asyncio.wait([server], timeout=10)
             self._snapshots.save()
             report.remove(options.state)
+            await asyncio.to_thread(self._ministack.end_functions)
 
     async def _begin(
         self, server: asyncio.Task[None], services: Sequence[AsgiService], bus: EventBus, *, must_reconcile: bool
@@ -108,7 +111,7 @@ class _Host:
             await asyncio.to_thread(service.service.start)
         deployment = None
         if self._options.bootstrap:
-            deployment = await _while_serving(server, asyncio.to_thread(self._deploy, must_reconcile))
+            deployment = await self._while_serving(server, asyncio.to_thread(self._deploy, must_reconcile))
         self._snapshots.save()
         await asyncio.to_thread(bus.open)
         described = report.Serving(
@@ -119,6 +122,18 @@ class _Host:
         )
         report.save(described, self._options.state)
         _LOGGER.info("the local cloud answers at %s", self._endpoint_url)
+
+    async def _while_serving(self, server: asyncio.Task[None], work: Any) -> Any:
+        task = asyncio.ensure_future(work)
+        stopping = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({server, task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not task.done():
+            task.cancel()
+            if server.done():
+                server.result()
+            raise ConfigurationError("the local cloud was stopped while it was being set up")
+        return task.result()
 
     def _deploy(self, must_reconcile: bool) -> report.Deployment:
         aws = Clients()
@@ -135,16 +150,6 @@ class _Host:
         stopping.cancel()
         for task in done & {server, keeping}:
             task.result()
-
-
-async def _while_serving(server: asyncio.Task[None], work: Any) -> Any:
-    task = asyncio.ensure_future(work)
-    await asyncio.wait({server, task}, return_when=asyncio.FIRST_COMPLETED)
-    if not task.done():
-        task.cancel()
-        server.result()
-        raise ConfigurationError("the local cloud was stopped while it was being set up")
-    return task.result()
 
 
 async def _answers(port: int, server: asyncio.Task[None]) -> None:

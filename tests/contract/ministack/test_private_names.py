@@ -47,6 +47,14 @@ assert persistence.PERSIST_STATE is False
     "events of aws.* sources are put in process": """
 host.put_event(source="aws.sagemaker", detail_type="t", resources=[], detail={})
 """,
+    "the functions' processes can be ended": """
+from ministack.core import lambda_runtime
+ended = []
+lambda_runtime.kill_workers = ended.extend
+lambda_runtime._workers["f"] = ["worker"]
+host.end_functions()
+assert ended == ["worker"]
+""",
     "scheduled rules fire by themselves": """
 import json
 from ministack.core.responses import set_request_account_id
