@@ -35,6 +35,7 @@ STATE = BUILD / "state"
 APPROVER = "Demo Approver"
 CHAIN_DEADLINE_SECONDS = 900.0
 ENDPOINT_DEADLINE_SECONDS = 120.0
+INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 
 Json = dict[str, Any]
 
@@ -48,6 +49,9 @@ def main() -> int:
     except AhiflowError as error:
         console.print(f"[bold red]demo failed:[/] {error}")
         return 1
+    except KeyboardInterrupt:
+        console.print("[bold red]interrupted:[/] stopping the local cloud")
+        return INTERRUPTED
     finally:
         _stop(console)
     for problem in problems:
@@ -57,10 +61,11 @@ def main() -> int:
 
 def _demonstrate(stages: Stages, environ: Mapping[str, str]) -> list[str]:
     with stages.stage("data", "preparing the studies"):
+        own = _own_data(environ)  # before anything of the last demo is removed
         _stop(stages.console)
         shutil.rmtree(BUILD, ignore_errors=True)
         BUILD.mkdir(parents=True)
-        data = _choose_data(environ)
+        data = own or phantom_data(BUILD / "cohort")
         stages.say(data.description)
     with stages.stage("start", "starting the local cloud and the receiver"):
         shell.python_module("localcloud", "up", "--state", str(STATE))
@@ -123,10 +128,10 @@ def _demonstrate(stages: Stages, environ: Mapping[str, str]) -> list[str]:
     return problems
 
 
-def _choose_data(environ: Mapping[str, str]) -> DemoData:
+def _own_data(environ: Mapping[str, str]) -> DemoData | None:
     folder, labels = environ.get("DATA"), environ.get("LABELS")
     if not folder and not labels:
-        return phantom_data(BUILD / "cohort")
+        return None
     if not folder or not labels:
         raise WorkFailedError("DATA and LABELS go together: make demo DATA=folder LABELS=labels.csv")
     return own_data(Path(folder), Path(labels))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ahiflow.errors import ConfigurationError
+from ahiflow.label_csv import parse_label_csv
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,10 @@ class DemoData:
 
 
 def own_data(folder: Path, labels: Path) -> DemoData:
-    """Every file below ``folder`` but the label table; what is no DICOM is refused by the sender, by name."""
+    """Every file below ``folder`` but the label table; what is no DICOM is refused by the sender, by name.
+
+    Raises ConfigurationError and InvalidLabelsError.
+    """
     if not folder.is_dir():
         raise ConfigurationError(f"DATA is no folder: {folder}")
     if not labels.is_file():
@@ -33,7 +37,7 @@ def own_data(folder: Path, labels: Path) -> DemoData:
     files = tuple(sorted(path for path in folder.rglob("*") if path.is_file() and path.resolve() != labels.resolve()))
     if not files:
         raise ConfigurationError(f"DATA holds no files: {folder}")
-    count = _rows(labels)
+    count = len(parse_label_csv(labels).rows)
     return DemoData(
         kind="own",
         description=f"{len(files)} files of your own from {folder.name}/, {count} of them labelled in {labels.name}",

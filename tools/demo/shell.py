@@ -36,5 +36,6 @@ def _call(argv: Sequence[str], environ: Mapping[str, str] | None, accept: Sequen
     )
     if done.returncode not in accept:
         lines = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()
-        raise WorkFailedError(f"{' '.join(argv[2:5])} ... ended with {done.returncode}: {lines[-1]}")
+        command = " ".join(argv[2:4]).replace("ahiflow.cli.main", "ahiflow")
+        raise WorkFailedError(f"`{command}` ended with {done.returncode}: {lines[-1].removeprefix('ahiflow: ')}")
     return done.stdout
