@@ -4,6 +4,8 @@ BIN := .venv/bin
 BUILD_BIN := .venv-build/bin
 STAGE ?= dev
 PIP_INSTALL := pip install --quiet --disable-pip-version-check -c requirements.lock
+# They would hide dcmtk's commands of the same names in an activated .venv; this storescu ends with 0 when nothing was sent.
+PYNETDICOM_COMMANDS := echoscp echoscu findscu getscu movescu qrscp storescp storescu
 export DATA LABELS
 
 .PHONY: help setup setup-dev setup-build demo up down test lint types arrows synth definition bench lock screenshot clean
@@ -15,6 +17,7 @@ help:  ## what there is
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check pip==25.3
 	@$(BIN)/$(PIP_INSTALL) -e '.[pixels,cli]' --group storescp --group fetcher --group lambdas --group learning --group local
+	@rm -f $(addprefix $(BIN)/,$(PYNETDICOM_COMMANDS))
 	@touch $@
 .venv/.ready-dev: .venv/.ready
 	@$(BIN)/$(PIP_INSTALL) --group dev
