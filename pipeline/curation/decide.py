@@ -87,12 +87,12 @@ def _waits(
     """Why not to train, or None."""
     if isinstance(table.train_when, WhenComplete) and joined.missing_instances:
         total = len(table.labels)
-        return f"waiting: {total - joined.missing_instances} of {total} labelled instances have been fetched"
+        return f"{total - joined.missing_instances} of {total} labelled instances had been fetched by then"
     if base is not None and held is not None and new == 0:
         standing = Standing.TRAINED if held.standing is Standing.VOID else held.standing
         return f"nothing new: all labelled image sets are in dataset {base.sha256[:12]}, and {standing.value}"
     if not isinstance(table.train_when, WhenComplete) and new < table.train_when.minimum_new_image_sets:
-        return f"waiting: {new} of {table.train_when.minimum_new_image_sets} new labelled image sets have come"
+        return f"{new} of {table.train_when.minimum_new_image_sets} new labelled image sets had come by then"
     return None
 
 

@@ -199,7 +199,8 @@ def _short(arn: str | None) -> str:
 
 
 def _prediction(prediction: Json) -> str:
-    return f"{prediction['label']}, probability {prediction['probability']:.2f}"
+    truth = f" (true label: {prediction['true_label']})"
+    return f"{prediction['label']}, probability {prediction['probability']:.2f}{truth}"
 
 
 def _metric(metric: Json | None) -> str:

@@ -12,7 +12,7 @@ from tools.demo.summary import Evidence
 
 
 def predict_on_test_study(cloud: Cloud, evidence: Evidence, endpoint_name: str) -> dict[str, Any]:
-    """Send one received DICOM instance of a test image set to the endpoint; what it answers.
+    """Send one received DICOM instance of a test image set to the endpoint; what it answers, and the ``true_label``.
 
     The instance is found by the import job's own record of which file went into which image set.
     Raises WorkFailedError when the dataset has no test image set or its file is not in the ingest bucket.
@@ -27,7 +27,8 @@ def predict_on_test_study(cloud: Cloud, evidence: Evidence, endpoint_name: str) 
         EndpointName=endpoint_name, ContentType="application/dicom", Accept="application/json", Body=body
     )
     answer: dict[str, Any] = json.loads(response["Body"].read())
-    return answer
+    label = next(int(item["label"]) for item in items if item["image_set_id"] == tested[0])
+    return answer | {"true_label": (evidence.dataset or {})["class_names"][label]}
 
 
 def _an_instance_of(cloud: Cloud, evidence: Evidence, image_set_id: str) -> str:

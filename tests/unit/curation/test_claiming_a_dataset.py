@@ -105,7 +105,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 def test_one_after_the_other_only_the_last_of_a_complete_set_trains(bench: Bench) -> None:
     results = [bench.curate(name) for name in bench.cohort(10)]
     assert [r["training_needed"] for r in results] == [0] * 9 + [1]
-    assert results[3]["reason"] == "waiting: 4 of 10 labelled instances have been fetched"
+    assert results[3]["reason"] == "4 of 10 labelled instances had been fetched by then"
     assert (results[-1]["labelled_image_sets"], results[-1]["new_labelled_image_sets"]) == (10, 10)
     assert results[-1]["patients"] == 10
 
@@ -170,8 +170,8 @@ def test_train_when_counts_new_image_sets_since_the_dataset_before(bench: Bench)
         if results[name]["training_needed"]:
             bench.end(name, "Succeeded")
     assert [n for n, r in results.items() if r["training_needed"]] == ["p5", "p11"]
-    assert results["p2"]["reason"] == "waiting: 3 of 6 new labelled image sets have come"
-    assert results["p8"]["reason"] == "waiting: 3 of 6 new labelled image sets have come"
+    assert results["p2"]["reason"] == "3 of 6 new labelled image sets had come by then"
+    assert results["p8"]["reason"] == "3 of 6 new labelled image sets had come by then"
 
 
 def test_a_later_dataset_keeps_the_test_patients(bench: Bench) -> None:

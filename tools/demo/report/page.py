@@ -107,14 +107,23 @@ def _chips(item: Json | None, prediction: Json | None, evidence: Evidence) -> tu
     label = int(item["label"])
     chips = [(str(names[label]), "amber" if label else ""), (item["split"], _SPLIT_COLOURS[item["split"]])]
     if prediction:
-        chips.append((f"p = {prediction['probability']:.2f}", "red" if prediction["probability"] >= 0.5 else ""))
+        says = prediction["probability"] >= (evidence.evaluation or {})["threshold"]
+        chips.append((f"p = {prediction['probability']:.2f}", "green" if says == bool(label) else "red"))
     return tuple(chips)
 
 
 def _gallery_note(evidence: Evidence) -> str:
     shown = sum(1 for fetch in evidence.fetches.values() if fetch["frames_fetched"])
     hidden = len(evidence.image_sets) - min(shown, MOST_PICTURES)
-    return f"{hidden} more image sets are not shown or hold no pixels." if hidden else ""
+    notes = []
+    if evidence.evaluation is not None:
+        positive = (evidence.dataset or {})["class_names"][1]
+        notes.append(
+            f"p: the model's probability of {positive} for test patients; green where it is right, red where not."
+        )
+    if hidden:
+        notes.append(f"Not shown, or without pixels: {hidden}.")
+    return " ".join(notes)
 
 
 def _model_figures(story: Story) -> Json:
@@ -171,6 +180,11 @@ def _failures(evidence: Evidence) -> list[tuple[str, str]]:
     return [(item["inputFile"].rsplit("/", 1)[-1], item["exception"]["message"]) for item in evidence.import_failures]
 
 
+def _answer(prediction: Json) -> str:
+    truth = f", true label: {prediction['true_label']}" if "true_label" in prediction else ""
+    return f"{prediction['label']} (probability {prediction['probability']:.2f}){truth}"
+
+
 def _evidence_rows(story: Story) -> list[tuple[str, Any]]:
     summary, signature = story.summary, story.signature
     rows = [
@@ -181,7 +195,7 @@ def _evidence_rows(story: Story) -> list[tuple[str, Any]]:
         ("meaning", signature.get("meaning")),
         ("signed at", signature.get("signed_at")),
         ("endpoint", summary["endpoint"]["name"]),
-        ("prediction on a test study", json.dumps(summary["endpoint"]["prediction"])),
+        ("asked about a test patient", _answer(summary["endpoint"]["prediction"])),
         ("retrieved to", summary["retrieved_model"]),
     ]
     return [(name, value) for name, value in rows if value]
