@@ -83,7 +83,7 @@ def deploy_model(deployed: Deployed) -> list[Permission]:
             [endpoint_arn, configs],
             each_model,
         ),
-        Permission(["sagemaker:DescribeEndpoint"], [endpoint_arn]),
+        Permission(["sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint"], [endpoint_arn]),
         _pass("serving", "sagemaker.amazonaws.com", deployed),
     ]
 

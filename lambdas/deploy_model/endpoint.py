@@ -57,6 +57,19 @@ class Endpoint:
             self.sagemaker.update_endpoint(EndpointName=self.name, EndpointConfigName=name)
         return False
 
+    def withdraw(self, package: ModelPackage) -> None:
+        """Delete the endpoint if it serves the package; another package's is left alone, and so is none.
+
+        Raises NotYetConsistentError while the endpoint is changing: the service deletes only one that stands still.
+        """
+        now = self._describe()
+        if now is None or now["EndpointConfigName"] != self._derived_name(package):
+            return
+        if now["EndpointStatus"] in _CHANGING:
+            raise NotYetConsistentError(f"endpoint {self.name} is {now['EndpointStatus']}")
+        with translated(f"endpoint {self.name}"):
+            self.sagemaker.delete_endpoint(EndpointName=self.name)
+
     def _derived_name(self, package: ModelPackage) -> str:
         digest = hashlib.sha256(f"{package.arn} {self.serving_role_arn} {self.instance_type}".encode()).hexdigest()[:12]
         suffix = f"-{package.version}-{digest}"

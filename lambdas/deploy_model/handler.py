@@ -1,4 +1,4 @@
-"""deploy_model: a model package was approved -> the signature is verified and the endpoint serves it."""
+"""deploy_model: a model package was approved -> its signature is verified, the endpoint serves it; rejected -> not."""
 
 from __future__ import annotations
 

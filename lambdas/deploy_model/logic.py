@@ -30,6 +30,8 @@ class Deployer:
 def deploy_model(event: Mapping[str, Any], deployer: Deployer) -> str:
     """Deploy the model package that was approved, if its signed approval verifies; returns the package's ARN.
 
+    A package that was rejected while it has the endpoint loses it. No signature is asked for that: the safe way.
+
     The event is a hint only: what the registry, the signature and the artefact say now decides. Raises TransientError
     when the event should come again, also while the endpoint is starting, so that the ledger learns how it went; and
     PermanentError, which is in the ledger then, for what must not be or could not be deployed.
@@ -38,6 +40,8 @@ def deploy_model(event: Mapping[str, Any], deployer: Deployer) -> str:
     if about.model_package_group_name != deployer.registry.group:
         raise InvalidRequestError("a model package of another group")
     package = deployer.registry.describe(about.model_package_arn)
+    if package.approval_status == "Rejected":
+        _withdraw(deployer, package)
     if package.approval_status != "Approved":
         return package.arn  # decided otherwise since; that decision has an event of its own
     try:
@@ -61,6 +65,14 @@ def deploy_model(event: Mapping[str, Any], deployer: Deployer) -> str:
     if not in_service:
         raise NotYetConsistentError(f"endpoint {deployer.endpoint.name} is starting")
     return package.arn
+
+
+def _withdraw(deployer: Deployer, package: ModelPackage) -> None:
+    known = deployer.ledger.deployment(package.arn)
+    if known is None or known.status not in ("deploying", "in-service"):
+        return
+    deployer.endpoint.withdraw(package)
+    _note(deployer, package, known.attempt, "withdrawn", "the model package was rejected")
 
 
 def _attempt(deployer: Deployer, package: ModelPackage) -> int:

@@ -69,13 +69,16 @@ ROUTES: Final[tuple[Route, ...]] = (
         },
     ),
     Route(
-        name="model-package-approved",
+        name="model-package-decided",
         function="deploy_model",
-        why="an approval in the registry, and nothing else, leads to a deployment",
+        why="an approval in the registry, and nothing else, leads to a deployment; a rejection ends it",
         pattern={
             "source": ["aws.sagemaker"],
             "detail-type": ["SageMaker Model Package State Change"],
-            "detail": {"ModelPackageGroupName": ["${ModelPackageGroupName}"], "ModelApprovalStatus": ["Approved"]},
+            "detail": {
+                "ModelPackageGroupName": ["${ModelPackageGroupName}"],
+                "ModelApprovalStatus": ["Approved", "Rejected"],
+            },
         },
     ),
     Route(

@@ -36,6 +36,7 @@ DeploymentStatus = Literal[
     "failed",
     "in-service",
     "replaced",  # another model package took its endpoint
+    "withdrawn",  # the model package was rejected while it had the endpoint
 ]
 
 # status -> every status that may follow it within one attempt, directly or with the steps between not seen.
@@ -78,10 +79,11 @@ EXECUTION: Final[Mapping[ExecutionStatus, frozenset[ExecutionStatus]]] = {
 }
 DEPLOYMENT: Final[Mapping[DeploymentStatus, frozenset[DeploymentStatus]]] = {
     "refused": frozenset({"deploying", "in-service", "failed"}),  # signed properly since
-    "deploying": frozenset({"refused", "in-service", "failed", "replaced"}),
+    "deploying": frozenset({"refused", "in-service", "failed", "replaced", "withdrawn"}),
     "failed": frozenset({"deploying", "in-service"}),
-    "in-service": frozenset({"failed", "replaced"}),
+    "in-service": frozenset({"failed", "replaced", "withdrawn"}),
     "replaced": frozenset({"deploying", "in-service"}),
+    "withdrawn": frozenset({"deploying", "in-service"}),  # approved again
 }
 
 # What an execution or a batch cannot leave without a new attempt.

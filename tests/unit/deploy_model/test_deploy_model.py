@@ -166,6 +166,31 @@ def test_a_rejection_after_the_event_wins(stage: Stage) -> None:
     assert stage.nothing_deployed()
 
 
+def test_rejecting_what_is_deployed_takes_the_endpoint_down_once(stage: Stage) -> None:
+    package = stage.world.register()
+    stage.world.decide(package)
+    stage.deploy(package)
+    stage.world.decide(package, "reject")
+    for _ in range(2):
+        stage.deploy(package)
+    assert stage.world.sagemaker.list_endpoints()["Endpoints"] == []
+    noted = stage.noted(package)
+    assert noted and noted.status == "withdrawn"
+    stage.world.decide(package)
+    stage.deploy(package)
+    assert stage.served() == package.arn
+
+
+def test_rejecting_a_model_that_was_replaced_leaves_its_successor_alone(stage: Stage) -> None:
+    first, second = stage.world.register(), stage.world.register(b"better")
+    for package in (first, second):
+        stage.world.decide(package)
+        stage.deploy(package)
+    stage.world.decide(first, "reject")
+    stage.deploy(first)
+    assert stage.served() == second.arn
+
+
 def test_a_later_approval_takes_the_endpoint_and_keeps_it(stage: Stage) -> None:
     """The first one's event comes again when the second is already served: no way back."""
     first, second = stage.world.register(), stage.world.register(b"better")
