@@ -12,10 +12,9 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from ahiflow import keys
+from ahiflow import keys, pipeline_definition
 from ahiflow import pipeline_contract as contract
-from config import StageConfig
-from infra import definition
+from config import StageConfig, parameter_defaults
 from infra.constructs.permissions import Permission, grant
 from infra.names import fill, fill_all, names_of
 
@@ -71,7 +70,12 @@ class TrainingStack(Stack):
             fetcher_image_uri=self._images[contract.IMAGE_FETCHER].image_uri,
             learning_image_uri=self._images[contract.IMAGE_LEARNING].image_uri,
         )
-        body = definition.deployed(definition.load(path), self._config, fill_all(values))
+        body = pipeline_definition.deployed(
+            pipeline_definition.load(path),
+            defaults=parameter_defaults(self._config),
+            use_spot=self._config.training_use_spot,
+            values=fill_all(values),
+        )
         pipeline = sagemaker.CfnPipeline(
             self,
             "Pipeline",

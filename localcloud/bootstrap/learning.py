@@ -6,25 +6,21 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ahiflow.errors import ConfigurationError
-from ahiflow.placeholders import fill
+from ahiflow import pipeline_definition
 from config import parameter_defaults
 from localcloud.bootstrap.plan import Plan
 
 
 def definition(path: Path, plan: Plan) -> str:
     """The pipeline definition with its placeholders filled and its defaults set. Raises ConfigurationError."""
-    try:
-        document = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise ConfigurationError(f"the pipeline definition {path} is missing: `make render` makes it") from error
-    except ValueError as error:
-        raise ConfigurationError(f"the pipeline definition {path} is no JSON: `make render` makes it") from error
-    defaults = parameter_defaults(plan.config)
-    for parameter in document["Parameters"]:
-        if parameter["Name"] in defaults:
-            parameter["DefaultValue"] = defaults[parameter["Name"]]
-    return json.dumps(fill(document, plan.pipeline_placeholders()))
+    return json.dumps(
+        pipeline_definition.deployed(
+            pipeline_definition.load(path),
+            defaults=parameter_defaults(plan.config),
+            use_spot=plan.config.training_use_spot,
+            values=plan.pipeline_placeholders(),
+        )
+    )
 
 
 def ensure_pipeline(sagemaker: Any, plan: Plan, document: str) -> None:

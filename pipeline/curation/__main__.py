@@ -66,7 +66,6 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the step. An AhiflowError is one line, exit code 1, and the ExitMessage of the processing job."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.curation")
     parser.add_argument("--execution-arn", required=True)
-    parser.add_argument("--pipeline-execution-id", help="last part of the ARN; for the log")
     execution_arn = parser.parse_args(arguments).execution_arn
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stdout)
     root = container_root()

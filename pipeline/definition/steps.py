@@ -111,20 +111,12 @@ def fetch_step(context: Context) -> ProcessingStep:
 
 def curate_step(context: Context, fetch: ProcessingStep) -> ProcessingStep:
     """Add the image set to the dataset and decide whether to train. Not isolated: it reads and claims in S3."""
-    processor = _processor(
-        context,
-        context.placeholders.learning_image_uri,
-        "pipeline.curation",
-        {"ARTIFACTS_BUCKET_NAME": context.placeholders.artifacts_bucket_name},
-    )
+    processor = _processor(context, context.placeholders.learning_image_uri, "pipeline.curation")
     fetched = fetch.properties.ProcessingOutputConfig.Outputs[contract.OUTPUT_FETCH].S3Output.S3Uri
     step_args = processor.run(
         inputs=[_input(contract.OUTPUT_FETCH, fetched)],
         outputs=[_output(context, contract.OUTPUT_CURATION), _output(context, contract.OUTPUT_DATASET)],
-        arguments=[
-            *("--execution-arn", ExecutionVariables.PIPELINE_EXECUTION_ARN),
-            *("--pipeline-execution-id", ExecutionVariables.PIPELINE_EXECUTION_ID),
-        ],
+        arguments=["--execution-arn", ExecutionVariables.PIPELINE_EXECUTION_ARN],
     )
     return ProcessingStep(contract.STEP_CURATE, step_args=step_args, property_files=[CURATION])
 

@@ -12,7 +12,7 @@ from ahiflow.environment import STATE_VARIABLE
 from ahiflow.errors import ConfigurationError
 from ahiflow.routes import FUNCTIONS, ROUTES
 from ahiflow.settings import FUNCTION_SETTINGS, CommandSettings, StoreScpSettings
-from config import STAGES
+from config import STAGES, parameter_defaults
 from localcloud.bootstrap import functions, learning
 from localcloud.bootstrap.plan import Plan
 from localcloud.describe import describe, receiver_variables
@@ -72,12 +72,21 @@ def test_every_placeholder_of_the_routes_and_of_the_pipeline_has_a_value() -> No
 
 def test_the_pipeline_gets_its_names_and_defaults(tmp_path: Path) -> None:
     path = tmp_path / "pipeline.json"
-    parameters = [{"Name": "MinimumRocAuc", "Type": "Float", "DefaultValue": 0.1}, {"Name": "ImageSetId"}]
-    path.write_text(json.dumps({"Parameters": parameters, "Steps": [{"Image": "${FetcherImageUri}"}]}))
+    names = parameter_defaults(STAGES["local"])
+    parameters = [{"Name": name, "Type": "String", "DefaultValue": "?"} for name in names] + [{"Name": "ImageSetId"}]
+    steps = [{"Name": "X", "Type": "Fail", "Image": "${FetcherImageUri}"}]
+    path.write_text(json.dumps({"Parameters": parameters, "Steps": steps}))
     document = json.loads(learning.definition(path, PLAN))
     assert document["Steps"][0]["Image"] == "123456789012.dkr.ecr.us-east-1.amazonaws.com/ahiflow/fetcher:local"
-    assert document["Parameters"][0]["DefaultValue"] == STAGES["local"].minimum_roc_auc
-    assert document["Parameters"][1] == {"Name": "ImageSetId"}
+    assert {p["Name"]: p["DefaultValue"] for p in document["Parameters"][:-1]} == names
+    assert document["Parameters"][-1] == {"Name": "ImageSetId"}
+
+
+def test_a_setting_for_a_parameter_that_the_pipeline_lacks_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "pipeline.json"
+    path.write_text(json.dumps({"Parameters": [{"Name": "ImageSetId"}], "Steps": []}))
+    with pytest.raises(ConfigurationError, match="MinimumRocAuc"):
+        learning.definition(path, PLAN)
 
 
 @pytest.mark.parametrize("content", [None, "{"], ids=["missing", "torn"])

@@ -1,4 +1,4 @@
-"""The committed pipeline definition, with a deployment's values in it."""
+"""The committed pipeline definition with a deployment's values: deployed by the CDK app, run by the local cloud."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 from ahiflow.errors import ConfigurationError
 from ahiflow.placeholders import fill
-from config import StageConfig, parameter_defaults
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -17,30 +16,37 @@ def load(path: Path) -> dict[str, Any]:
     try:
         document: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError as error:
-        raise ConfigurationError(f"{path.name} is not rendered: run `make definition`") from error
+        raise ConfigurationError(f"{path.name} is missing: `make definition` makes it") from error
+    except ValueError as error:
+        raise ConfigurationError(f"{path.name} is no JSON: `make definition` makes it") from error
     return document
 
 
-def configured(document: Mapping[str, Any], config: StageConfig) -> dict[str, Any]:
-    """A copy with the stage's parameter defaults, and without spot training when the stage does not want it."""
+def deployed(
+    document: Mapping[str, Any],
+    *,
+    defaults: Mapping[str, str | int | float],
+    use_spot: bool,
+    values: Mapping[str, str],
+) -> dict[str, Any]:
+    """A copy with the stage's parameter defaults, and without spot training when the stage does not want it.
+
+    Every placeholder is filled from ``values`` (tokens pass through). Raises ConfigurationError for a default of a
+    parameter that the definition does not have, and for a placeholder without a value.
+    """
     copy: dict[str, Any] = json.loads(json.dumps(document))
-    defaults = parameter_defaults(config)
+    left = dict(defaults)
     for parameter in copy["Parameters"]:
-        if parameter["Name"] in defaults:
-            parameter["DefaultValue"] = defaults.pop(parameter["Name"])
-    if defaults:
-        raise ConfigurationError(f"the pipeline has no parameter {', '.join(sorted(defaults))}")
-    if not config.training_use_spot:
+        if parameter["Name"] in left:
+            parameter["DefaultValue"] = left.pop(parameter["Name"])
+    if left:
+        raise ConfigurationError(f"the pipeline has no parameter {', '.join(sorted(left))}")
+    if not use_spot:
         for arguments in _training_arguments(copy["Steps"]):
             arguments["EnableManagedSpotTraining"] = False
             # CreateTrainingJob refuses a longest wait without spot instances.
             del arguments["StoppingCondition"]["MaxWaitTimeInSeconds"]
-    return copy
-
-
-def deployed(document: Mapping[str, Any], config: StageConfig, values: Mapping[str, str]) -> dict[str, Any]:
-    """What a pipeline is made from: :func:`configured`, with every placeholder filled (tokens pass through)."""
-    filled: dict[str, Any] = fill(configured(document, config), values)
+    filled: dict[str, Any] = fill(copy, values)
     return filled
 
 
