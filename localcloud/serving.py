@@ -8,6 +8,7 @@ import os
 import resource
 import shutil
 import signal
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -178,9 +179,7 @@ def _config(port: int) -> Config:
 
 
 def _prepare_process(options: Options, plan: Plan) -> None:
-    temporary = options.state / "tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(mode=0o700)
+    temporary = _fresh_temporary(options.state / "tmp")
     cleaned = clean_environment(os.environ)
     os.environ.clear()
     os.environ.update(cleaned)
@@ -194,6 +193,17 @@ def _prepare_process(options: Options, plan: Plan) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _fresh_temporary(folder: Path) -> Path:
+    """An empty folder of this process's own; what earlier ones left goes, as far as it lets itself be removed.
+
+    A function's worker may outlive a killed local cloud for a moment and still write where it was.
+    """
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for left in folder.iterdir():
+        shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(dir=folder))
 
 
 @contextmanager
